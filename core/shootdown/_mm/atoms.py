@@ -145,6 +145,18 @@ class UnmappedEntry(AtomEntry):
         self.asm.jump(self.waits if deferred else self.flushed)
 
 
+class OthersEntry(UnmappedEntry):
+    """An entry of another process, which is unmapped if it maps the page that register QUEUE has."""
+
+    @contextmanager
+    def present(self) -> Iterator[None]:
+        """Run the steps within if it does."""
+        with super().present():
+            self.asm.clear_bits(o.SCRATCH, (1 << o.ENTRY_PAGE_SHIFT) - 1)
+            with self.asm.if_same(o.SCRATCH, QUEUE):
+                yield
+
+
 class AtomStretch(Stretch[AtomEntry]):
     """The atoms of one table.
 

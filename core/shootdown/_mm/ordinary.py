@@ -84,8 +84,14 @@ class Ordinary(HugePages, FreedTables):
             self.finish()
         self.returns(atoms, writes=True)
 
-    def mremap(self, old: int, new: int, *, flushes_locked: bool = True) -> None:
-        """Write mremap() of an atom to another; `flushes_locked`: it flushes under the locks, if the kernel does."""
+    def mremap(self, old: int, new: int, *, flushes_locked: bool = True, vmas: Sequence[int] = ()) -> None:
+        """Write mremap() of an atom to another.
+
+        Args:
+            old, new: the atoms.
+            flushes_locked: it flushes under the locks, if the kernel does.
+            vmas: the variables of its VMA, where others look at it.
+        """
         asm = self.asm
         flushes_locked = flushes_locked and self.model.kernel.mremap_flushes_locked
         with self.syscall("mremap", "mm/mremap.c", write=True), asm.because("mremap"):
@@ -97,6 +103,8 @@ class Ordinary(HugePages, FreedTables):
             if not flushes_locked:
                 moved = [self.whole_of.get(old, old)]
                 self.model.calls.move_page_tables(lambda: self.flush_atoms(moved))
+            for vma in vmas:
+                asm.v_store(vma, 0, text="the VMA goes")
             with asm.function("unmap_region", "mm/mmap.c"):  # move_vma() unmaps the old place
                 self._begin_gather()
                 self.zap([old])

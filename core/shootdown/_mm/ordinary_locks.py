@@ -79,9 +79,15 @@ class OrdinaryLocks(OrdinaryParts):
         """Write the release of the page-table lock of an atom's table."""
         self.asm.unlock(self.table_lock(self.model.slot_of(atom)), write=True, text="page-table lock")
 
-    def has_collapse(self, mms: int, atoms: Sequence[int]) -> None:
-        """Declare what khugepaged and GUP-fast tell one another about some addresses of so many mms."""
-        for mm in range(mms):
-            self._rmap_locks[mm] = self.model.lock()
+    def has_collapse(self, roots: Sequence[int], atoms: Sequence[int]) -> None:
+        """Declare what khugepaged and GUP-fast tell one another about some addresses.
+
+        Args:
+            roots: for each mm the one that it is a copy of, whose lock of the reverse map it has too, or itself.
+            atoms: the addresses.
+        """
+        locks = {root: self.model.lock() for root in dict.fromkeys(roots)}
+        for mm, root in enumerate(roots):
+            self._rmap_locks[mm] = locks[root]
             for atom in atoms:
                 self.has_pins(mm, atom)

@@ -107,6 +107,11 @@ class OrdinaryParts:
                 self.model.variable(0, "the page was replaced"),
             )
 
+    def has_the_pins_of(self, mm: int, atom: int, other: int) -> None:
+        """Declare that the page of an address may come from another one, with what GUP-fast tells of it."""
+        if (mm, other) in self._pins:
+            self._pins[mm, atom] = self._pins[mm, other]
+
     @property
     def pins(self) -> dict[int, Pins]:
         """By address, what khugepaged and GUP-fast tell one another of the mm that calls are written for."""

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
-from shootdown._mm.atoms import AtomBatch, UnmappedEntry
+from shootdown._mm.atoms import AtomBatch, OthersEntry, UnmappedEntry
 from shootdown._mm.ordinary import Ordinary
-from shootdown._mm.ordinary_parts import QUEUE
+from shootdown._mm.ordinary_parts import QUEUE, TAKEN
 
 
 class Reclaim:
@@ -25,7 +25,9 @@ class Reclaim:
     Args:
         calls: the other calls.
 
-    `times` is how often reclaim was written: each time says in a bit of its own that it has unmapped a page.
+    `times` is how often reclaim was written: each time says in a bit of its own that it has unmapped a page. `mms` are
+    those whose entries may map a page that is unmapped next, that of the process it is asked for first; none: its
+    alone.
     """
 
     def __init__(self, calls: Ordinary) -> None:
@@ -33,6 +35,7 @@ class Reclaim:
         self.asm = calls.asm
         self.lowering = calls.lowering
         self.times = 0
+        self.mms: Sequence[int] = ()
 
     def reclaim(self, pages: Sequence[tuple[Sequence[int], int | None]], *, by_kswapd: bool = False) -> None:
         """Write reclaim of a page after another, each what `shrink_folio_list` takes.
@@ -47,20 +50,27 @@ class Reclaim:
         if not by_kswapd:
             self.asm.user_mode(True, text="returns to user mode")
 
-    def page_out(self, pages: Sequence[tuple[Sequence[int], int | None]]) -> None:
-        """Write madvise(MADV_PAGEOUT), as `reclaim`."""
+    def page_out(self, pages: Sequence[tuple[Sequence[int], int | None]], vmas: Sequence[int] = ()) -> None:
+        """Write madvise(MADV_PAGEOUT), as `reclaim`; `vmas`: variables that are zero once a VMA is gone."""
+        gone = self.calls.model.label()
         with self.calls.syscall("madvise", "mm/madvise.c", write=False):
+            for vma in vmas:
+                self.asm.v_load(o.SCRATCH, vma, text="find_vma")
+                self.asm.jump_zero(o.SCRATCH, gone)
             for atoms, frame in pages:
                 with self.calls.table_of(atoms[0]):
                     self.calls.look_at_reclaim()
-                self.shrink_folio_list(atoms, frame)
+                with self._unless_shared(atoms[0]):
+                    self.shrink_folio_list(atoms, frame)
+            self.asm.place(gone)
         self.asm.user_mode(True, text="returns to user mode")
 
     def move_pages(self, pages: Sequence[tuple[Sequence[int], int | None]]) -> None:
         """Write move_pages(), as `reclaim`: the next access maps the page where it is then."""
         self.calls.enter_kernel("move_pages()")
         for atoms, frame in pages:
-            self.migrate_pages_batch(atoms, frame)
+            with self._unless_shared(atoms[0]):
+                self.migrate_pages_batch(atoms, frame)
         self.asm.user_mode(True, text="returns to user mode")
 
     @function("shrink_folio_list", "mm/vmscan.c")
@@ -71,7 +81,7 @@ class Reclaim:
             atoms: the addresses that may map it, at most one of them at a time.
             frame: the page, if it is one of a file; a dirty one stays in the page cache.
         """
-        with self.asm.because("reclaim"), self._unmapped(atoms, "try_to_unmap"):
+        with self.asm.because("reclaim"), self._unmapped(atoms, "try_to_unmap", frame):
             if frame is not None:
                 with self.asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY) as dirty:
                     dirty.otherwise()
@@ -80,36 +90,79 @@ class Reclaim:
     @function("migrate_pages_batch", "mm/migrate.c")
     def migrate_pages_batch(self, atoms: Sequence[int], frame: int | None = None) -> None:
         """Write migrate_pages_batch() of one page; arguments as for `shrink_folio_list`."""
-        del frame
-        with self.asm.because("migration"), self._unmapped(atoms, "try_to_migrate"):
+        with self.asm.because("migration"), self._unmapped(atoms, "try_to_migrate", frame):
             pass
 
     @contextmanager
-    def _unmapped(self, atoms: Sequence[int], name: str) -> Iterator[None]:
-        """Write the unmapping of a page, and its flush, before the steps within; register SCRATCH has its entry."""
+    def _unmapped(self, atoms: Sequence[int], name: str, frame: int | None) -> Iterator[None]:
+        """Write the unmapping of a page, and its flush, before the steps within; register SCRATCH has its entry.
+
+        Where several processes may map it, SCRATCH has the dirty bit of any of their entries.
+        """
+        calls, asm = self.calls, self.asm
+        own, mms = calls.mm, self.mms or (calls.mm,)
+        with asm.function(name, "mm/rmap.c"):
+            for mm in mms:
+                if len(mms) > 1:
+                    asm.on_mm(mm, text="the reverse map leads to this mm")
+                    calls.mm = mm
+                self._unmap(atoms, name, others=mm != mms[0] and frame is None)
+                if len(mms) > 1 and frame is not None:
+                    with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY):
+                        asm.set(TAKEN, o.ENTRY_DIRTY)
+        if len(mms) > 1:
+            asm.on_mm(own, text="back to the own mm")
+            calls.mm = own
+            asm.copy(o.SCRATCH, TAKEN)
+            asm.set(TAKEN, 0)
+        asm.put_frames(QUEUE, text="the page's mapping lets go of it")
+        asm.set(QUEUE, 0)
+        yield
+        calls.reached("freed")
+        self.times += 1
+
+    def _unmap(self, atoms: Sequence[int], name: str, *, others: bool) -> None:
+        """Write the unmapping of a page in one mm, and its flush; `others`: only of the page that QUEUE has."""
         calls, asm = self.calls, self.asm
         waits, flushed = calls.model.label(), calls.model.label()
         page_tables, batch = calls.model.calls.page_tables, AtomBatch(lambda: calls.note_batched(self.times))
         migrates = name == "try_to_migrate"
-        with asm.function(name, "mm/rmap.c"):
-            calls.lock_rmap(write=False)
-            for atom in atoms:
-                entry = UnmappedEntry(calls, atom, waits, flushed)
-                if migrates:
-                    page_tables.try_to_migrate_one(entry, batch)
-                else:
-                    page_tables.try_to_unmap_one(entry, batch)
-            calls.unlock_rmap(write=False)
-            asm.set(o.SCRATCH, 0)
-            asm.jump(flushed)
+        calls.lock_rmap(write=False)
+        for atom in atoms:
+            entry = (OthersEntry if others else UnmappedEntry)(calls, atom, waits, flushed)
+            if migrates:
+                page_tables.try_to_migrate_one(entry, batch)
+            else:
+                page_tables.try_to_unmap_one(entry, batch)
+        calls.unlock_rmap(write=False)
+        asm.set(o.SCRATCH, 0)
+        asm.jump(flushed)
         asm.place(waits)
         if self.lowering.defers_unmaps != "never" and not (
             migrates and not calls.model.kernel.batched_migration
         ):
             page_tables.try_to_unmap_flush(batch)
         asm.place(flushed)
-        asm.put_frames(QUEUE, text="the page's mapping lets go of it")
-        asm.set(QUEUE, 0)
+
+    @contextmanager
+    def _unless_shared(self, atom: int) -> Iterator[None]:
+        """Run the steps within unless several processes map the page, which stays then; mmap_lock is held."""
+        calls, asm = self.calls, self.asm
+        shared = calls.shared_pages.get((calls.mm, atom))
+        if shared is None:
+            yield
+            return
+        stays, looked = calls.model.label(), calls.model.label()
+        with calls.table_of(atom):
+            asm.entry_load(o.SCRATCH, atom, text="read the PTE")
+            with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
+                asm.v_load(TAKEN, shared, text="folio_maybe_mapped_shared")
+                with asm.if_nonzero(TAKEN):
+                    asm.jump_referenced(o.SCRATCH, looked)
+                    asm.set(TAKEN, 0)
+                asm.place(looked)
+        with asm.if_nonzero(TAKEN):
+            asm.set(TAKEN, 0)
+            asm.jump(stays)
         yield
-        calls.reached("freed")
-        self.times += 1
+        asm.place(stays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from shootdown._machine import ops as o
 from shootdown._mm.collapse import Collapse
@@ -52,12 +52,17 @@ class OrdinaryMemory:
             owners = range(len(small.actors)) if here.memory.each == "thread" else (-1,)
             for owner in owners:
                 self._lay_out(here, owner)
-        self.moved: set[tuple[int, str]] = set()
         self._frames = 0
         self._about = Statements(small, self.page_size)
+        #: By the first part of a thread, the memories that are moved by the place that was written last.
+        self.moved = {
+            (number, name)
+            for number in range(len(small.actors))
+            for name in self.cuts
+            if self._moved_at_first(number, name)
+        }
         self._huge = Huge(self._pages, self._about, self.slot_pages)
-        anew = {one.place.memory for _, one in self._bodies("mmap") if one.place}
-        self._anew = {name for name in anew if self.cuts[name].memory.alone}
+        self._anew = {name for name in self._mapped_anew() if self.cuts[name].memory.alone}
         #: By an access, the class of the table that it allocates where munmap() has freed the one before.
         self._new_tables = {
             id(one): small.mms + number
@@ -84,21 +89,62 @@ class OrdinaryMemory:
             if one.verb in verbs and (one.place is None or one.place.memory in self.cuts)
         )  # fmt: skip
 
+    def _mapped_anew(self) -> set[str]:
+        return {one.place.memory for _, one in self._bodies("mmap") if one.place}
+
     def _refuse(self) -> None:
         """Refuse what calls can't be explored together yet."""
         self._huge.refuse()
         forks = [one for _, one in self._bodies("fork")]
-        for _, one in self._bodies("mremap", "khugepaged", "reclaim", "migrate", "madvise", "userfaultfd"):
-            of_thp = one.place is not None and self.cuts[one.place.memory].memory.kind == "thp"
-            if one.verb == "madvise" and (one.word == "DONTNEED" or (of_thp and one.word == "COLLAPSE")):
-                continue
-            if forks:
+        mapped = self._mapped_anew()
+        for _, one in self._bodies("mremap", "khugepaged", "madvise", "userfaultfd"):
+            if forks and one.verb == "userfaultfd":
                 raise not_yet(forks[0], f"`{one.text:.40}` and fork() in one program")
-            if one.place and one.place.memory in self._anew and (one.verb == "mremap" or collapses(one)):
+            anew = mapped if forks and one.verb == "mremap" else self._anew
+            if one.place and one.place.memory in anew and (one.verb == "mremap" or collapses(one)):
                 raise not_yet(one, "memory that mmap() maps anew")
+        for number, actor in enumerate(self.small.actors):
+            for one in (*actor.before, *actor.body):
+                if one.place and any(
+                    mover is not forker for mover, forker in self._moved_by(number, one.place.memory)
+                ):
+                    raise not_yet(one, "memory that another thread of the parent moves")
         for here in self.cuts.values():
             if forks and here.memory.each == "thread":
                 raise not_yet(forks[0], f"fork() of memory that each thread has one of ({here.memory.name})")
+
+    def _forker(self, number: int) -> tuple[int, tuple[Statement, ...]] | None:
+        """Return who forks the process that an actor begins in, and what he does before; None: nobody."""
+        small = self.small
+        if small.actors[number].begins != "fork":
+            return None
+        return next(
+            (parent, actor.body[:at])
+            for parent, actor in enumerate(small.actors)
+            for at, one in enumerate(actor.body)
+            if one.verb == "fork" and small.children[id(one)] == small.actors[number].mm
+        )
+
+    def _moved_at_first(self, number: int, memory: str) -> bool:
+        """Whether a memory was moved already when an actor's process was forked."""
+        forked = self._forker(number)
+        if forked is None:
+            return False
+        parent, before = forked
+        return any(map(self._moves(memory), before)) or self._moved_at_first(parent, memory)
+
+    def _moves(self, memory: str) -> Callable[[Statement], bool]:
+        return lambda one: one.verb == "mremap" and one.place is not None and one.place.memory == memory
+
+    def _moved_by(self, number: int, memory: str) -> Iterator[tuple[Actor, Actor]]:
+        """Yield who moves a memory of processes that an actor's is forked from, each with the thread that forks."""
+        forked = self._forker(number)
+        if forked is not None:
+            forker = self.small.actors[forked[0]]
+            for actor in self.small.actors:
+                if actor.mm == forker.mm and any(map(self._moves(memory), actor.body)):
+                    yield actor, forker
+            yield from self._moved_by(forked[0], memory)
 
     def _lay_out(self, here: Cut, owner: int) -> None:
         """Give each area a page: those of one table lie side by side in one slot."""
@@ -311,7 +357,7 @@ class OrdinaryMemory:
         if slots:
             atoms = [atom for page, atom in self._atoms.items() if page.slot in slots]
             wholes = [here.atom for slot, here in self._calls.huge_slots.items() if slot in slots]
-            self._calls.has_collapse(self.small.mms, [*atoms, *wholes])
+            self._calls.has_collapse([self.small.root(mm) for mm in range(self.small.mms)], [*atoms, *wholes])
 
     def _frame(self, page: Page, references: int, *, huge: bool = False) -> int:
         self._frames += 1

@@ -75,7 +75,7 @@ class OrdinarySpace(OrdinaryMemory):
         elif one.verb == "mremap":
             self.moved.add((thread, one.place.memory))
             new = next(page for page in self._pages if page.memory == one.place.memory and page.moved)
-            self._calls.mremap(atoms[0], self._atoms[new])
+            self._calls.mremap(atoms[0], self._atoms[new], vmas=self._rights.vmas(actor.mm, pages))
         elif one.verb in ("truncate", "punch"):
             every = [atom for page, atom in self._atoms.items() if page.memory == memory.name]
             self._calls.truncate(
@@ -84,7 +84,7 @@ class OrdinarySpace(OrdinaryMemory):
                 mms=self._mms(actor, memory),
             )
         elif unmaps_by_rmap(one):
-            self._unmap_by_rmap(one, memory, pages)
+            self._unmap_by_rmap(one, actor, memory, pages)
         elif collapses(one):
             self._collapse_tables(number, one, actor, pages)
         elif one.verb == "mkclean":
@@ -231,22 +231,25 @@ class OrdinarySpace(OrdinaryMemory):
         """Whether a page table may ever be in a slot."""
         return slot not in self._huge.slots or self._huge.splits(slot)
 
-    def _unmap_by_rmap(self, one: Statement, memory: Memory, pages: list[Page]) -> None:
+    def _unmap_by_rmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
         """Write reclaim or migration of pages."""
         frames = [self._in_file(page) if memory.kind == "file" else None for page in pages]
         if any(frame in self._calls.files.written for frame in frames):
             raise not_yet(one, "reclaim of a page that is written back")
         if one.verb == "migrate" and memory.kind == "file":
             raise not_yet(one, "migration of a file's page, which stays in the page cache,")
-        if len(self.small.mms_of(memory.name)) > 1 and (memory.kind == "file" or self.small.parents):
-            raise not_yet(one, "reclaim of a page that several processes map")
         if self.small.uses:
             self._reclaim.times = self.use
-        every = [(self._everywhere(page), frame) for page, frame in zip(pages, frames, strict=True)]
+        mms = self.small.kin(actor.mm) if memory.kind in PRIVATE else self.small.mms_of(memory.name)
+        self._reclaim.mms = (actor.mm, *(mm for mm in mms if mm != actor.mm))
+        every = [
+            (sorted(self._everywhere(page), key=lambda atom: atom != self._atoms[page]), frame)
+            for page, frame in zip(pages, frames, strict=True)
+        ]
         if one.verb == "migrate":
             self._reclaim.move_pages(every)
         elif one.verb == "madvise":
-            self._reclaim.page_out(every)
+            self._reclaim.page_out(every, self._rights.vmas(actor.mm, pages))
         else:
             self._reclaim.reclaim(every, by_kswapd=bool(one.word))
 

@@ -43,6 +43,9 @@ class ExploredRights:
 
     def _declare(self, mm: int, page: Page) -> None:
         model, of = self._model, self._of
+        if page.moved:
+            self._declare_moved(mm, page)
+            return
         name = page.memory
         if self._looked_at(page, mm):
             first = int(self.is_mapped_at_first(page, mm))
@@ -56,7 +59,7 @@ class ExploredRights:
         if protects:
             protected = model.variable(0, f"{name} is write-protected for a monitor")
             self._protected[mm, page] = self._calls.protected[mm, self._pages[page]] = protected
-        private = self._kinds[name] in PRIVATE and not page.moved
+        private = self._kinds[name] in PRIVATE
         calls, atom = self._calls, self._pages[page]
         whole = calls.whole_of.get(atom)
         if private and (forks or copies):
@@ -70,12 +73,31 @@ class ExploredRights:
             if forks and (of.about(page, mm, "gup") or (whole is not None and any(of.of(mm, "gup")))):
                 for one in calls.with_whole(atom):
                     calls.has_pins(mm, one)
-        given = not private and of.about(page, mm, "touch")
-        if given or of.about(page, mm, "mprotect", word="write"):
+        self._may_be_given_again(mm, page)
+
+    def _declare_moved(self, mm: int, page: Page) -> None:
+        """Declare that a page which mremap() moves keeps what is known of it, and of its VMA's rights."""
+        calls, new = self._calls, self._pages[page]
+        old = next(one for one in self._pages if one.is_at_first(page))
+        for known in (self._writable, self._shared, self._protected):
+            if (mm, old) in known:
+                known[mm, page] = known[mm, old]
+        for where, before in zip(calls.with_whole(new), calls.with_whole(self._pages[old]), strict=True):
+            calls.has_the_pins_of(mm, where, before)
+            for noted in (calls.shared_pages, calls.protected):
+                if (mm, before) in noted:
+                    noted[mm, where] = noted[mm, before]
+        self._may_be_given_again(mm, page)
+
+    def _may_be_given_again(self, mm: int, page: Page) -> None:
+        """Declare for whom the right to a page may be given again while he takes it away."""
+        of = self._of
+        private = self._kinds[page.memory] in PRIVATE and not page.moved
+        if (not private and of.about(page, mm, "touch")) or of.about(page, mm, "mprotect", word="write"):
             for number, actor in of.actors(mm):
                 if actor.mm == mm:
-                    for one in calls.with_whole(atom):
-                        calls.may_be_given_again(number, mm, one)
+                    for one in self._calls.with_whole(self._pages[page]):
+                        self._calls.may_be_given_again(number, mm, one)
 
     def _declare_mm(self, mm: int) -> None:
         kernel, of = self._model.kernel, self._of
@@ -110,11 +132,18 @@ class ExploredRights:
         of = self._of
         if of.about(page, mm, "mmap"):
             return True
-        if page.moved or not of.about(page, mm, "munmap"):
+        if not of.about(page, mm, "munmap", "mremap"):
             return False
         beside = [other for other in self._pages if other.slot == page.slot]
-        return of.about(page, mm, "touch", "khugepaged", "userfaultfd") or any(
-            of.is_about(one, here) != of.is_about(one, page) for one in of.of(mm, "munmap") for here in beside
+        pages_out = of.about(page, mm, "madvise", word="PAGEOUT")
+        return (
+            pages_out
+            or of.about(page, mm, "touch", "khugepaged", "userfaultfd")
+            or any(
+                of.is_about(one, here) != of.is_about(one, page)
+                for one in of.of(mm, "munmap")
+                for here in beside
+            )
         )
 
     def was_read(self, mm: int, page: Page) -> None:

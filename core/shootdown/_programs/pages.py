@@ -31,6 +31,14 @@ class Page:
     at: int
     moved: bool = False
 
+    def is_at_first(self, moved: Page) -> bool:
+        """Whether it is where a page was before mremap() moved it."""
+        return not self.moved and (self.memory, self.area, self.owner) == (
+            moved.memory,
+            moved.area,
+            moved.owner,
+        )
+
 
 class Statements:
     """Which statements are about which page.

@@ -72,7 +72,7 @@ def _build(scene: Setup) -> Problem:
     model.maps(there, maps(page, dirty=True))
     calls = Ordinary(model, scene.pte_clear, _PLACES)
     calls.has_table_locks(1, 1)
-    calls.has_collapse(1, [there])
+    calls.has_collapse([0], [there])
     for cpu in range(2):
         model.user_mode(cpu)
     khugepaged, walker = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))

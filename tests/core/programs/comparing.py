@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import combinations, combinations_with_replacement, count, product
 from typing import Any, TypeVar
 
-from twins.brute_force.program import Call, Small
+from twins.brute_force.program import TABLE, Call, Small
 
 from shootdown._explore.engine import Explorer
 from shootdown._programs.explored import build
@@ -46,7 +46,7 @@ def on_one_page(
     frees: Collection[str] = (),
     **more: Any,
 ) -> Small:
-    """Return a program about one page, for brute force; one more CPU runs if a thread does nothing.
+    """Return a program about one page, which a call may move, for brute force; a thread that does nothing runs.
 
     Args:
         threads: what each thread does.
@@ -58,21 +58,22 @@ def on_one_page(
     """
     frames = count(1)
     flaws = frozenset({flaw} if flaw else ())
-    written = [
-        tuple(
-            Call(
-                names[call],
-                (0,),
-                (0,) if names[call] in frees else (),
-                flaws,
-                next(frames) if names[call] in ("write", "copy") else -1,
-            )
-            for call in calls
-        )
-        for calls in threads
-    ]
-    given = {"user": "" if all(written) else "runs", "file": next(frames), **more}
-    made: dict[str, Any] = {"pages": (0,), "maps": (0,), "writable": (True,), **given}
+    moves = any(names[call] == "mremap" for calls in threads for call in calls)
+    written = []
+    for calls in threads:
+        body: list[Call] = []
+        for call in calls:
+            name = names[call]
+            atoms = (int(any(one.name == "mremap" for one in body)),)
+            if moves and name in ("fork", "mremap", "reclaim"):
+                atoms = (0, 1)
+            frame = next(frames) if name in ("write", "copy") else -1
+            body.append(Call(name, atoms, (0,) if name in frees else (), flaws, frame))
+        written.append(tuple(body))
+    made: dict[str, Any] = {"pages": (0,), "maps": (0,), "writable": (True,)}
+    if moves:
+        made = {"pages": (0, TABLE), "maps": (0, None), "writable": (True, True)}
+    made |= {"user": "" if all(written) else "runs", "file": next(frames), **more}
     return Small(threads=tuple(filter(None, written)), way=way, ranges=True, **made)
 
 

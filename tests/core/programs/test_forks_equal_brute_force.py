@@ -40,6 +40,11 @@ CALLS = {
     "munmap heap": "munmap",
     "mmap heap": "mmap",
     "gup heap": "gup",
+    "madvise heap FREE": "lazyfree",
+    "madvise heap PAGEOUT": "pageout",
+    "reclaim heap": "reclaim",
+    "khugepaged heap": "khugepaged",
+    "mremap heap": "mremap",
 }
 #: Switches that are turned off, by the flaw that is the same for brute force, and a program that shows it.
 OFF: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
@@ -53,7 +58,13 @@ OFF: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
 
 def programs() -> list[Threads]:
     """Return all programs of two threads with a call each, and random ones of three calls, each once."""
-    return [one for one in two_or_three(CALLS) if not segfaults(one)]
+    return [one for one in two_or_three(CALLS) if not segfaults(one) and not _maps_what_moves(one)]
+
+
+def _maps_what_moves(threads: Threads) -> bool:
+    """Whether a page is moved twice, or memory that is mapped anew is moved: such programs are refused."""
+    calls = [call for thread in threads for call in thread]
+    return calls.count("mremap heap") > ("mmap heap" not in calls)
 
 
 def _explored(threads: Threads, on: Ground) -> str:
@@ -62,7 +73,8 @@ def _explored(threads: Threads, on: Ground) -> str:
     }
     if any("fork child" in calls for calls in threads):
         process["child"] = {"do": ["spin"]}
-    memory = {"heap": {"size": "4K", "alone": False}}
+    collapses = any("khugepaged heap" in calls for calls in threads)
+    memory = {"heap": {"size": "2M" if collapses else "4K", "alone": False}}
     return explored(on, {"memory": memory, "process": process})
 
 

@@ -57,6 +57,9 @@ class Daemons(Tables):
                 s[self.cached] = False
                 frames = [self.p.file]
             self._free(s, frames)
+            for frame in frames:  # it is unmapped in the children too
+                s[self.refs + frame] -= s[self.kids + frame]
+                s[self.kids + frame] = 0
 
         self._do(me, lets_go)
 
@@ -65,12 +68,26 @@ class Daemons(Tables):
         self._shared(me, self.mmap, write=False)
         for n in call.atoms:
             ends: list[int] = []
+            stays: list[int] = []
+            self._or_to(me, lambda s, n=n: not s[self.vma] >> n & 1, stays)  # type: ignore[misc]
             self._lock_table(me, self.p.table(n), ends)
             self._look_at_reclaim(me, call)
+            self._do(me, self._counts_maps(me, n))
             self._set(me, self.ptl + self.p.table(n), False)
             ends.append(len(self.code[me]))
+            self._or_to(me, lambda s: s[self.others + me], stays)
             self._reclaim(me, Call("reclaim", (n,), flaws=call.flaws))
+            stays.append(len(self.code[me]))
+            self._set(me, self.others + me, False)
         self._release(me, self.mmap, write=False)
+
+    def _counts_maps(self, me: int, n: int) -> Callable[[State], None]:
+        """A page that several processes map stays, folio_maybe_mapped_shared()."""
+
+        def action(s: State) -> None:
+            s[self.others + me] = bool(s[self.pte + n]) and s[self.kids + s[self.pte + n] // 2 - 1] > 0
+
+        return action
 
     def _unmaps(self, me: int, n: int) -> Callable[[State], bool]:
         def action(s: State) -> bool:
@@ -107,7 +124,7 @@ class Daemons(Tables):
             if cpu != me:
                 self._do(me, lambda s, cpu=cpu: None if not s[self.off + cpu] else False)  # type: ignore[misc]
         self._take_ptl(me, table)
-        self._or_to(me, lambda s: any(s[self.pins + n] for n in call.atoms), back)
+        self._or_to(me, lambda s: any(s[self.pins + self.whose[n]] for n in call.atoms), back)
         self._set(me, self.ptl + table, False)
         self._release(me, self.anon, write=True)
         for n in call.atoms:
@@ -137,8 +154,8 @@ class Daemons(Tables):
         def action(s: State) -> None:
             value, s[self.pte + n] = s[self.pte + n], 0
             if value:
-                s[self.replaced + n] = True
-                if s[self.pinned + n]:
+                s[self.replaced + self.whose[n]] = True
+                if s[self.pinned + self.whose[n]]:
                     raise FoundError("a page that GUP-fast returned is replaced")
                 self._free(s, [value // 2 - 1])
 

@@ -21,7 +21,7 @@ class Forks(Tables):
             none: list[int] = []
             self._lock_table(me, self.p.table(n), ends)
             self._or_to(me, lambda s, n=n: not s[self.pte + n], none)  # type: ignore[misc]
-            self._or_to(me, lambda s, n=n: s[self.pins + n] > 0, none)  # type: ignore[misc]
+            self._or_to(me, lambda s, n=n: s[self.pins + self.whose[n]] > 0, none)  # type: ignore[misc]
             self._do(me, self._shares(me, n))
             self._do(me, self._has_shared(n))
             none.append(len(self.code[me]))
@@ -37,15 +37,17 @@ class Forks(Tables):
         def action(s: State) -> None:
             self._occupants(s, me, n)
             s[self.refs + s[self.pte + n] // 2 - 1] += 1
+            s[self.kids + s[self.pte + n] // 2 - 1] += 1
             s[self.pte + n] &= ~1
-            s[self.cow + n] = True
+            s[self.clean + n] = False
+            s[self.cow + self.whose[n]] = True
 
         return action
 
     def _has_shared(self, n: int) -> Callable[[State], None]:
         def action(s: State) -> None:
-            s[self.replaced + n] = True
-            if s[self.pinned + n]:
+            s[self.replaced + self.whose[n]] = True
+            if s[self.pinned + self.whose[n]]:
                 raise FoundError("a page that GUP-fast returned is shared")
 
         return action
@@ -63,9 +65,9 @@ class Forks(Tables):
         def first(s: State) -> bool:
             value = s[self.pte + n]
             frame = value // 2 - 1
-            if value & 1 or s[self.narrow + n] or (value and s[self.protected + n]):
+            if value & 1 or s[self.narrow + self.whose[n]] or (value and s[self.protected + self.whose[n]]):
                 return True
-            if value and s[self.cow + n] and s[self.refs + frame] > 1:
+            if value and s[self.cow + self.whose[n]] and s[self.refs + frame] > 1:
                 s[self.refs + frame] += 1
                 s[self.got + me] = value
                 return False
@@ -123,7 +125,8 @@ class Forks(Tables):
         none: list[int] = []
 
         def maps(s: State) -> None:
-            s[self.pte + n], s[self.cow + n], s[self.protected + n] = 2 * (self.p.file + 1), True, False
+            s[self.pte + n], s[self.clean + n] = 2 * (self.p.file + 1), False
+            s[self.cow + self.whose[n]], s[self.protected + self.whose[n]] = True, False
             s[self.refs + self.p.file] += 1
             if n == self.atom:  # it is the page that was there before, with what it had
                 s[self.ever] |= 1 << self.p.file
@@ -145,9 +148,10 @@ class Forks(Tables):
 
     def _is_its_own(self, s: State, n: int, value: int, *, new: bool) -> None:
         """Map a page that nobody shares."""
-        s[self.pte + n], s[self.cow + n], s[self.replaced + n] = value | 1, False, False
+        s[self.pte + n], s[self.clean + n] = value | 1, False
+        s[self.cow + self.whose[n]] = s[self.replaced + self.whose[n]] = False
         if new:
-            s[self.protected + n] = False
+            s[self.protected + self.whose[n]] = False
             s[self.refs + value // 2 - 1] = 1
             if n == self.atom:
                 s[self.ever] |= 1 << value // 2 - 1

@@ -22,7 +22,9 @@ class Gup(Machine):
 
         def first(s: State) -> bool:
             s[self.got + me] = read(s)
-            return not s[self.got + me] or bool(self.forks and not s[self.got + me] & 1)
+            return not s[self.got + me] or bool(
+                self.forks and not s[self.got + me] & 1 and not s[self.clean + n]
+            )
 
         def begins(s: State) -> bool:
             s[self.saw + me] = s[self.seq]
@@ -33,17 +35,17 @@ class Gup(Machine):
             if not s[at]:
                 return True
             s[at] += 1
-            s[self.pins + n] += 1
+            s[self.pins + self.whose[n]] += 1
             return False
 
         def pins(s: State) -> bool:
-            s[self.pinned + n] = True
-            if s[self.replaced + n]:
+            s[self.pinned + self.whose[n]] = True
+            if s[self.replaced + self.whose[n]]:
                 raise FoundError("GUP-fast returns a page that was replaced")
             return True
 
         def lets_go(s: State) -> None:
-            s[self.pins + n] -= 1
+            s[self.pins + self.whose[n]] -= 1
             self._free(s, [s[self.got + me] // 2 - 1])
 
         def same(s: State) -> bool:

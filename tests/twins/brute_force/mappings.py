@@ -70,7 +70,17 @@ class Mappings(Tables):
         self._release(me, self.mmap, write=True)
 
     def _lazyfree(self, me: int, call: Call) -> None:
-        """MADV_FREE: entries become clean. One that is clean counts as one that is not writable: it walks again."""
+        """MADV_FREE: entries become clean. A write by one that is clean walks again, as by one that is not writable."""
+
+        def cleans(n: int) -> Callable[[State], None]:
+            commit = self._commit(me, call, n)
+
+            def action(s: State) -> None:
+                s[self.clean + n] = bool(s[self.got + me] & 1) or s[self.clean + n]
+                commit(s)
+
+            return action
+
         self._shared(me, self.mmap, write=False)
         self._begin(me)
         for table in sorted({self.p.table(n) for n in call.atoms}):
@@ -81,7 +91,7 @@ class Mappings(Tables):
                 if self.p.table(n) == table:
                     skip: list[int] = []
                     self._or_to(me, self._starts(me, n), skip)
-                    self._do(me, self._commit(me, call, n))
+                    self._do(me, cleans(n))
                     skip.append(len(self.code[me]))
             self._set(me, self.ptl + table, False)
             ends.append(len(self.code[me]))
@@ -97,7 +107,7 @@ class Mappings(Tables):
 
             def action(s: State) -> None:
                 commit(s)
-                s[self.protected + n] = True
+                s[self.protected + self.whose[n]] = True
 
             return action
 
@@ -136,7 +146,7 @@ class Mappings(Tables):
 
     def _rights(self, s: State, call: Call, *, narrow: bool) -> None:
         for n in call.atoms:
-            s[self.narrow + n] = narrow
+            s[self.narrow + self.whose[n]] = narrow
 
     def _starts(self, me: int, n: int) -> Callable[[State], bool]:
         def action(s: State) -> bool:
@@ -151,6 +161,7 @@ class Mappings(Tables):
     def _commit(self, me: int, call: Call, n: int) -> Callable[[State], None]:
         def action(s: State) -> None:
             s[self.pte + n] = s[self.got + me] & ~1
+            s[self.clean + n] &= call.name == "lazyfree"
             s[self.d + n] |= bool(self.p.forces and s[self.got + me] & 1)
             if s[self.got + me] & 1 and "forgotten" not in call.flaws:
                 self._add(s, me, self.p.pages[n], self.p.pages[n] + 1)

@@ -53,7 +53,18 @@ class Machine:
         self.d = add(False, len(program.pages))  # read-only entries whose page was written by them
         self.narrow, self.cow = add(False, len(program.pages)), add(False, len(program.pages))
         self.protected = add(False, len(program.pages))
+        self.clean = add(
+            False, len(program.pages)
+        )  # entries that may be written, and hardware walks before it does
         self.seq, self.saw, self.vmas = add(0), add(0, self.cpus), add(0)
+        #: By address, the one whose page mremap() moves there: what is known of a page goes with it.
+        self.whose = list(range(len(program.pages)))
+        for calls in program.threads:
+            for call in calls:
+                if call.name == "mremap":
+                    self.whose[call.atoms[1]] = call.atoms[0]
+        #: References of children that fork() has made; of the page that a call looks at there are some.
+        self.kids, self.others = add(0, frames), add(False, self.cpus)
         self.forks = any(call.name == "fork" for calls in program.threads for call in calls)
         self.first = fields.first
         self.first[self.home : self.home + self.cpus] = list(range(self.cpus))
