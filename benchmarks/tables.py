@@ -45,7 +45,7 @@ def mapped(form: Format, size: int, targets: int = _TARGETS) -> tuple[PhysicalMe
         pages = (index * U(7919) % U(targets)) << U(form.page_shift)
         entries = np.full(index.size, flags, U)
         for piece in pieces:
-            entries |= pages >> U(piece.up) & U(piece.mask)
+            entries |= piece.written(pages)
         memory.store_table(table, entries, entry_bytes=form.entry_bytes, big_endian=form.big_endian)
     return memory, space.root, total
 

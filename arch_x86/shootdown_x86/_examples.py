@@ -62,12 +62,15 @@ def _pages(level: str) -> tuple[Example, ...]:
         Example(0x5103, level, "leaf", _GLOBAL, is_global=True),
         Example(0x5043, level, "leaf", _FLAGS, accessed=False, dirty=True),
         Example(0x5023, level, "leaf", _FLAGS, accessed=True, dirty=False),
-        Example(
-            0x0000_4000_0000_5007,
-            level,
-            "refused",
-            "Intel SDM vol. 3A, 4.7: bits 51:M",
-            settings={"maxphyaddr": 46},
+        *(
+            Example(
+                high | 0x5007,
+                level,
+                "refused",
+                "Intel SDM vol. 3A, 4.7: bits 51:M",
+                settings={"maxphyaddr": 46},
+            )
+            for high in (0x0000_4000_0000_0000, 0x0008_0000_0000_0000)
         ),
         Example(
             0x000F_FFFF_FFFF_F007,
@@ -103,6 +106,7 @@ def _four(*above: str) -> tuple[Example, ...]:
         Example(0x4000_0087, "PDPTE", "leaf", huge, address=0x4000_0000, span=G1, **_ALL),
         Example(0x4000_1087, "PDPTE", "leaf", f"{huge}: bit 12 is PAT", address=0x4000_0000),
         Example(0x4000_2087, "PDPTE", "refused", f"{huge}: bits 29:13"),
+        Example(0x6000_0087, "PDPTE", "refused", f"{huge}: bits 29:13"),
         Example(0x4000_0087, "PDPTE", "refused", "Intel SDM vol. 3A, 4.5.4: bit 7", settings={"pages_1g": 0}),
         Example(0x7FF0_0000_0000_5007, "PTE", "leaf", f"{_PAGES}: bits 62:52", address=0x5000, **_ALL),
         Example(0, (*above, "PDPTE", "PDE", "PTE"), "absent", _ABSENT),
@@ -179,10 +183,12 @@ PAE: tuple[Example | AddressExample, ...] = (
     Example(0x5E01, "PDPTE", "table", f"{_PDPTE}: bits 11:9", address=0x5000, **_ALL),
     Example(0x5003, "PDPTE", "refused", f"{_PDPTE}: bits 2:1"),
     Example(0x5021, "PDPTE", "refused", f"{_PDPTE}: bits 8:5"),
+    Example(0x8000_0000_0000_5001, "PDPTE", "refused", f"{_PDPTE}: bits 63:M"),
     *_tables("PDE"),
     *_pages("PTE"),
     *_large("PDE", "Intel SDM vol. 3A, 4.4.2"),
     Example(0x0010_0000_0000_5007, "PTE", "refused", "Intel SDM vol. 3A, 4.4.2: bits 62:M are reserved"),
+    Example(0x4000_0000_0000_5007, "PTE", "refused", "Intel SDM vol. 3A, 4.4.2: bits 62:M are reserved"),
     Example(
         0, ("PDPTE", "PDE", "PTE"), "absent", "Intel SDM vol. 3A, 4.4: if bit 0 is 0, all else is ignored"
     ),

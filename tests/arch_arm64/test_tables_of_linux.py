@@ -95,7 +95,7 @@ def memory_of(oops):
     format_, memory, table = FORMAT[oops.format], PhysicalMemory(window_bytes=SECTION), oops.root
     for shift, level, entry in zip(format_.shifts, format_.levels, oops.entries, strict=False):
         memory.write_entry(table + 8 * (oops.va >> shift & (1 << level.bits) - 1), entry)
-        table = sum((entry & piece.mask) << piece.up for piece in format_.address)
+        table = sum(piece.read(entry) for piece in format_.address)
     return memory
 
 

@@ -88,14 +88,14 @@ def lowest_of_table(format_: Format, level: int) -> int:
 
 def looked_at(piece: Piece, lowest: int) -> int:
     """Return the bits of a piece that hold address bits from `lowest` on."""
-    return piece.mask & ~((1 << max(0, lowest - piece.up)) - 1)
+    return piece.mask & ~((1 << max(0, lowest - piece.up + piece.down)) - 1)
 
 
 def address_bits(pieces: tuple[Piece, ...], lowest: int) -> int:
     """Return the address bits, from `lowest` on, that the pieces of an entry hold."""
     held = 0
     for piece in pieces:
-        held |= looked_at(piece, lowest) << piece.up
+        held |= piece.read(looked_at(piece, lowest))
     return held
 
 

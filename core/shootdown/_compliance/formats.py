@@ -101,6 +101,10 @@ def _bits_are_inside(subject: Subject) -> Iterator[Said]:
                     yield Finding(
                         f"{title}: {what} reaches address bit {(piece.mask << piece.up).bit_length() - 1}"
                     )
+                if lost := piece.mask & (1 << piece.down) - 1:
+                    yield Finding(
+                        f"{title}: {bits_in_words(lost)} of {what} move down by {piece.down}, out of the address"
+                    )
         yield Tried(count, "masks")
 
 

@@ -121,20 +121,20 @@ def _other_pieces(pieces: tuple[Piece, ...], span: int) -> Iterator[tuple[str, t
         looked_at = [
             place
             for place in range(piece.mask.bit_length())
-            if piece.mask >> place & 1 and place + piece.up >= span
+            if piece.mask >> place & 1 and place + piece.up - piece.down >= span
         ]
         if not looked_at:
             continue
         for place in (looked_at[0], looked_at[-1]):
             fewer = attrs.evolve(piece, mask=piece.mask & ~(1 << place))
             yield f"bit {place}", (*pieces[:n], fewer, *pieces[n + 1 :])
-        for up in (piece.up + 1, piece.up - 1):
-            if up >= 0:
-                other = attrs.evolve(piece, up=up)
-                yield (
-                    f"the place of bits {looked_at[0]} to {looked_at[-1]}",
-                    (*pieces[:n], other, *pieces[n + 1 :]),
-                )
+        move = piece.up - piece.down
+        for other in (move + 1, move - 1):
+            moved = Piece(piece.mask, max(other, 0), down=max(-other, 0))
+            yield (
+                f"the place of bits {looked_at[0]} to {looked_at[-1]}",
+                (*pieces[:n], moved, *pieces[n + 1 :]),
+            )
 
 
 def _changed_rights(format_: Format) -> Iterator[tuple[str, Format]]:
@@ -250,6 +250,11 @@ def _changed_rules(format_: Format) -> Iterator[tuple[str, Format]]:
     for n, rule in enumerate(format_.reserved):
         what = f"reserved bits {rule.mask:#x}" + (f" ({rule.why})" if rule.why else "")
         yield what, _with(format_, reserved=format_.reserved[:n] + format_.reserved[n + 1 :])
+        for outer in {rule.mask & -rule.mask, 1 << rule.mask.bit_length() - 1} - {rule.mask}:
+            if rule.above is None or outer != rule.mask & -rule.mask:
+                fewer = attrs.evolve(rule, mask=rule.mask & ~outer)
+                others = (*format_.reserved[:n], fewer, *format_.reserved[n + 1 :])
+                yield f"that bit {_place(outer)} is among {what}", _with(format_, reserved=others)
     for n, pattern in enumerate(format_.refused):
         what = f"the refused pattern {pattern.test.value:#x} of {pattern.test.mask:#x}"
         yield what, _with(format_, refused=format_.refused[:n] + format_.refused[n + 1 :])

@@ -177,7 +177,7 @@ def _addresses_fit(format_: Format, title: str) -> Iterator[Said]:
         holes = ((1 << held.bit_length()) - 1) & ~((1 << first) - 1) & ~held
         if holes:
             yield Finding(f"{place} lacks address {bits_in_words(holes)} between those that it has")
-        if len(pieces) == 2 and pieces[0].mask << pieces[0].up & pieces[1].mask << pieces[1].up:
+        if len(pieces) == 2 and pieces[0].read(pieces[0].mask) & pieces[1].read(pieces[1].mask):
             yield Finding(f"{place} has one address bit in both pieces of its address")
 
 

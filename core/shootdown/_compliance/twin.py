@@ -81,7 +81,7 @@ def gathered(entry: int, pieces: tuple[Piece, ...]) -> int:
     """Return the address that lies in the pieces of an entry."""
     address = 0
     for piece in pieces:
-        address |= (entry & piece.mask) << piece.up
+        address |= ((entry & piece.mask) << piece.up) // 2**piece.down
     return address
 
 

@@ -14,6 +14,7 @@ from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
 from shootdown._pagetables.address_space import AddressSpace
 from shootdown._pagetables.format import EVERY_ACCESS, Access, Format, Reason, Settings
+from shootdown._pagetables.format_parts import entry_with
 from shootdown._pagetables.mappings import mappings
 from shootdown._pagetables.memory import PhysicalMemory
 from shootdown._pagetables.walker import Walker
@@ -288,9 +289,7 @@ def _table_entry(format_: Format, level: int, below: int) -> int:
     for one in format_.attributes:  # tables deny nothing, most times: set what grants, clear what denies
         if one.table is not None and one.combine == "and":
             entry |= 1 << one.table
-    for piece in format_.address:
-        entry |= below >> piece.up & piece.mask
-    return entry
+    return entry | entry_with(format_.address, below)
 
 
 def _leaf_entry(format_: Format, level: int, rng: random.Random) -> int:
@@ -307,8 +306,7 @@ def _leaf_entry(format_: Format, level: int, rng: random.Random) -> int:
     page = (
         rng.getrandbits(36) >> (format_.shifts[level] if rng.random() < 0.9 else 0) << format_.shifts[level]
     )
-    for piece in format_.levels[level].leaf_address or format_.address:
-        entry |= page >> piece.up & piece.mask
+    entry |= entry_with(format_.levels[level].leaf_address or format_.address, page)
     return entry & (1 << 8 * format_.entry_bytes) - 1
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from shootdown._pagetables.format import Format, Settings
 from shootdown._pagetables.format_layout import layout
+from shootdown._pagetables.format_parts import address_in, entry_with
 from shootdown._pagetables.memory import PhysicalMemory
 from shootdown._values.errors import ShootdownError
 from shootdown._values.sites import mistake
@@ -119,7 +120,7 @@ class AddressSpace:
 
     def target(self, entry: int) -> int:
         """Return the physical address of the table that an entry points to."""
-        return sum((entry & piece.mask) << piece.up for piece in self.format.address)
+        return address_in(self.format.address, entry)
 
     def entry_address(self, va: int, level: int | str, *, create: bool = False) -> int | None:
         """Find the entry through which an address is translated at a level.
@@ -181,11 +182,8 @@ class AddressSpace:
         """Return a physical address in the bits where the format keeps it."""
         row = self.format.levels[level]
         pieces = (row.leaf_address if leaf else None) or self.format.address
-        entry = 0
-        for piece in pieces:
-            entry |= address >> piece.up & piece.mask
-        found = sum((entry & piece.mask) << piece.up for piece in pieces)
-        if found != address:
+        entry = entry_with(pieces, address)
+        if address_in(pieces, entry) != address:
             raise ShootdownError(
                 f"format {self.format.name}: a {row.name} can't hold the physical address {address:#x}"
             )
@@ -299,7 +297,7 @@ class AddressSpace:
         pages = np.uint64(pa) + (np.arange(count, dtype=np.uint64) << np.uint64(shift))
         entries = np.full(count, flags, dtype=np.uint64)
         for piece in self.format.levels[level].leaf_address or self.format.address:
-            entries |= pages >> np.uint64(piece.up) & np.uint64(piece.mask)
+            entries |= piece.written(pages)
         self._encode(int(pages[-1]), level, leaf=True)
         self.memory.store_table(address, entries, entry_bytes=size, big_endian=big)
         return count << shift

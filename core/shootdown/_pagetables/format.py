@@ -24,22 +24,20 @@ from shootdown._pagetables.format_parts import (
     Contiguous,
     Deny,
     Fault,
-    FormatSetting,
     Kind,
     Level,
     Piece,
     Reason,
     Refused,
     Reserved,
-    Settings,
     Slot,
     Test,
     UsedFlags,
     bit,
     bits,
-    resolve_settings,
 )
 from shootdown._pagetables.format_problems import problems
+from shootdown._pagetables.format_settings import FormatSetting, Settings, resolve_settings
 from shootdown._values.checked import Between, checked
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.sites import mistake

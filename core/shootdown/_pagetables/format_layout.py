@@ -109,8 +109,10 @@ class Layout:
         table_values: see there.
         pointer_masks: 2 pieces: where the next table's address lies.
         pointer_ups: 2 left shifts.
+        pointer_downs: 2 right shifts, after these.
         page_masks: 2 pieces per level: where a page's address lies.
         page_ups: 2 left shifts per level.
+        page_downs: 2 right shifts per level, after these.
         inherit_masks: the bits of an entry, pointing to a table, that take part in permissions.
         inherit_flip: the bits in which set means denied.
         attribute_count: how many attributes.
@@ -154,8 +156,10 @@ class Layout:
     table_values: Words
     pointer_masks: Words
     pointer_ups: Words
+    pointer_downs: Words
     page_masks: Words
     page_ups: Words
+    page_downs: Words
     inherit_masks: Words
     inherit_flip: np.uint64
     attribute_count: int
@@ -191,11 +195,11 @@ def _words(values: list[int]) -> Words:
     return packed
 
 
-def _pieces(pieces: tuple[Piece, ...]) -> tuple[list[int], list[int]]:
+def _pieces(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """Return two pieces: what walk kernels take."""
     if len(pieces) > 2:
         raise ValueError("an address lies in at most two pieces")
-    padded = (*pieces, Piece(0), Piece(0))[:2]
-    return [p.mask for p in padded], [p.up for p in padded]
+    return (*pieces, Piece(0), Piece(0))[:2]
 
 
 def _slots(format_: Format, levels: tuple[str, ...], slot: Slot) -> list[int]:
@@ -226,8 +230,8 @@ def layout(format_: Format, settings: Settings | None = None, trusts: int = 0) -
     present = [level.present or format_.present for level in levels]
     leaf_present = [level.leaf_present or Test(0, 0) for level in levels]
     table = [_table_test(format_, i, under) for i in range(len(levels))]
-    pages = [_pieces(level.leaf_address or format_.address) for level in levels]
-    pointer_masks, pointer_ups = _pieces(format_.address)
+    pages = [piece for level in levels for piece in _pieces(level.leaf_address or format_.address)]
+    pointers = _pieces(format_.address)
     table_bits = [(a, 1 << a.table) for a in format_.attributes if a.table is not None]
     inherit = sum({mask for _, mask in table_bits})
     used = format_.used
@@ -249,10 +253,12 @@ def layout(format_: Format, settings: Settings | None = None, trusts: int = 0) -
         "leaf_present_values": [test.value for test in leaf_present],
         "table_masks": [test.mask for test in table],
         "table_values": [test.value for test in table],
-        "pointer_masks": pointer_masks,
-        "pointer_ups": pointer_ups,
-        "page_masks": [mask for masks, _ in pages for mask in masks],
-        "page_ups": [up for _, ups in pages for up in ups],
+        "pointer_masks": [piece.mask for piece in pointers],
+        "pointer_ups": [piece.up for piece in pointers],
+        "pointer_downs": [piece.down for piece in pointers],
+        "page_masks": [piece.mask for piece in pages],
+        "page_ups": [piece.up for piece in pages],
+        "page_downs": [piece.down for piece in pages],
         "inherit_masks": [inherit if level.attributes else 0 for level in levels],
         "inherit_flip": sum({mask for a, mask in table_bits if a.combine != "and"}),
         "attribute_count": len(format_.attributes),

@@ -7,13 +7,12 @@ has already been read in the format's byte order.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import attrs
 
+from shootdown._pagetables.format_settings import Settings
 from shootdown._values.checked import Between, checked
-from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.sites import mistake
 
 Kind = Literal["read", "write", "execute"]
@@ -104,16 +103,50 @@ class Test:
 
 @attrs.frozen(field_transformer=checked)
 class Piece:
-    """A part of an address as it lies in an entry: `(entry & mask) << up` are its address bits.
+    """A part of an address as it lies in an entry: `(entry & mask) << up >> down` are its address bits.
 
     Args:
         mask: its bits in the entry.
-        up: how many places they move up, 0 to 63. There is no word for bits that move down, as those of MIPS's PTEs: a
-            `CustomFormat` reads them.
+        up: how many places they move up, 0 to 63: PFNs that lie below bit 12, as riscv's.
+        down: how many places they move down, 0 to 63: PFNs that lie above bit 12, as MIPS's, 0 where `up` is not.
+
+    Raises:
+        MistakeError: the bits move both up and down.
     """
 
     mask: Annotated[int, Between(0, WORD)]
     up: Annotated[int, Between(0, 63)] = 0
+    down: Annotated[int, Between(0, 63)] = attrs.field(default=0, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.up and self.down:
+            raise mistake(
+                f"piece: its bits move up by {self.up} and down by {self.down}; one of the two is 0"
+            )
+
+    def read(self, entry: Any) -> Any:
+        """Return the address bits that lie in an entry, an int, or in each of an array of uint64."""
+        return (entry & self.mask) << self.up >> self.down
+
+    def written(self, address: Any) -> Any:
+        """Return the bits of an entry that hold an address, or each of an array, as far as they can."""
+        return address << self.down >> self.up & self.mask
+
+
+def address_in(pieces: tuple[Piece, ...], entry: int) -> int:
+    """Return the address that lies in the pieces of an entry."""
+    address = 0
+    for piece in pieces:
+        address |= piece.read(entry)
+    return address
+
+
+def entry_with(pieces: tuple[Piece, ...], address: int) -> int:
+    """Return the bits of an entry that hold an address, as far as its pieces can."""
+    entry = 0
+    for piece in pieces:
+        entry |= piece.written(address)
+    return entry
 
 
 @attrs.frozen(field_transformer=checked)
@@ -302,25 +335,6 @@ class UsedFlags:
 
 
 @attrs.frozen(field_transformer=checked)
-class FormatSetting:
-    """A property of the CPU that walks depend on: a control bit, or a number of address bits.
-
-    Args:
-        name: as typed after `--set format.`.
-        default: a boolean, or an integer with its range.
-        doc: one plain sentence.
-        minimum: the least value of an integer.
-        maximum: the greatest value of an integer.
-    """
-
-    name: str
-    default: bool | int
-    doc: str
-    minimum: int = 0
-    maximum: int = 0
-
-
-@attrs.frozen(field_transformer=checked)
 class CodeBit:
     """Part of a fault's code: `value` is in it if the reason, the access and the settings match.
 
@@ -379,43 +393,3 @@ class BitField:
     slot: Slot = "any"
     levels: tuple[str, ...] = ()
     software: bool = False
-
-
-@attrs.frozen
-class Settings(Mapping[str, int]):
-    """Values for all settings of one format, made by `Format.settings`."""
-
-    pairs: tuple[tuple[str, int], ...]
-
-    def __getitem__(self, name: str) -> int:
-        for known, value in self.pairs:
-            if known == name:
-                return value
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self.pairs)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def meet(self, when: Iterable[str], unless: Iterable[str] = ()) -> bool:
-        """Whether all of `when` are on and none of `unless` is."""
-        return all(self[name] for name in when) and not any(self[name] for name in unless)
-
-
-def resolve_settings(name: str, known: tuple[FormatSetting, ...], changes: Mapping[str, int]) -> Settings:
-    """Return values for all of a format's settings, or raise `ShootdownError`."""
-    table = {setting.name: setting for setting in known}
-    for asked, value in changes.items():
-        setting = table.get(asked)
-        if setting is None:
-            raise ShootdownError(f"format {name} has no setting {asked!r}; {nearest(asked, table)}")
-        if isinstance(setting.default, bool):
-            if value not in (0, 1):
-                raise ShootdownError(f"format {name}: {asked} is on or off, not {value!r}")
-        elif isinstance(value, bool) or not setting.minimum <= value <= setting.maximum:
-            raise ShootdownError(
-                f"format {name}: {asked} lies between {setting.minimum} and {setting.maximum}, not {value!r}"
-            )
-    return Settings(tuple((s.name, int(changes.get(s.name, s.default))) for s in known))

@@ -296,7 +296,7 @@ class _Tree:
     def _address(self, entries: Words, pieces: Any) -> Words:
         address = np.zeros(entries.size, dtype=np.uint64)
         for piece in pieces:
-            address |= (entries & np.uint64(piece.mask)) << np.uint64(piece.up)
+            address |= piece.read(entries)
         return address
 
     def _fits(self, address: Words) -> npt.NDArray[np.bool_]:

@@ -121,6 +121,23 @@ def is_refused(layout: Any, entry: Any, slot: Any) -> Any:
 
 
 @inlined
+def next_table(layout: Any, entry: Any) -> Any:
+    """Return the physical address of the table that an entry points to."""
+    target = (entry & layout.pointer_masks[0]) << layout.pointer_ups[0] >> layout.pointer_downs[0]
+    return target | (entry & layout.pointer_masks[1]) << layout.pointer_ups[1] >> layout.pointer_downs[1]
+
+
+@inlined
+def mapped_page(layout: Any, entry: Any, level: Any) -> Any:
+    """Return the physical address that a leaf of a level holds, with what lies below its page."""
+    first, second = U2 * level, U2 * level + U1
+    target = (entry & layout.page_masks[first]) << layout.page_ups[first] >> layout.page_downs[first]
+    return (
+        target | (entry & layout.page_masks[second]) << layout.page_ups[second] >> layout.page_downs[second]
+    )
+
+
+@inlined
 def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) -> Any:
     """Read one entry and decide what it means.
 
@@ -162,8 +179,7 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
         if entry & layout.present_masks[level] != layout.present_values[level]:
             reason = NOT_PRESENT
         elif entry & layout.table_masks[level] == layout.table_values[level]:
-            target = (entry & layout.pointer_masks[0]) << layout.pointer_ups[0]
-            target |= (entry & layout.pointer_masks[1]) << layout.pointer_ups[1]
+            target = next_table(layout, entry)
             inherited &= (entry ^ layout.inherit_flip) | ~layout.inherit_masks[level]
             accessed = layout.accessed_masks[U2 * level]
             if entry & check.reserved[U2 * level] or is_refused(layout, entry, U2 * level):
@@ -177,8 +193,7 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
                 else:
                     reason = ACCESS_FLAG
         else:
-            target = (entry & layout.page_masks[U2 * level]) << layout.page_ups[U2 * level]
-            target |= (entry & layout.page_masks[U2 * level + U1]) << layout.page_ups[U2 * level + U1]
+            target = mapped_page(layout, entry, level)
             low = (U1 << shift) - U1
             if layout.run_masks[level] != U0 and entry & layout.run_masks[level] == layout.run_values[level]:
                 shift += layout.run_bits[level]

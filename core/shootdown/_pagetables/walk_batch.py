@@ -20,7 +20,18 @@ from shootdown._compilation.instructions import peek, poke, poke_half, prefetch_
 from shootdown._compilation.kernels import inlined, kernel
 from shootdown._pagetables.format_layout import TRUSTS_MEMORY, TRUSTS_OUTPUT, TRUSTS_RESERVED
 from shootdown._pagetables.memory_kernels import entry_of
-from shootdown._pagetables.walk import NEXT, ONES, U0, begin, combined_rights, is_allowed, is_refused, walk
+from shootdown._pagetables.walk import (
+    NEXT,
+    ONES,
+    U0,
+    begin,
+    combined_rights,
+    is_allowed,
+    is_refused,
+    mapped_page,
+    next_table,
+    walk,
+)
 
 RING = 64  # walks under way; a power of two
 GROUP = 64
@@ -111,12 +122,6 @@ def _leads_on(layout: Any, check: Any, looks: Any, entry: Any, level: Any) -> An
     return entry & mask == value | accessed and not _is_reserved(layout, entry, U2 * level)
 
 
-@inlined
-def _next_table(layout: Any, entry: Any) -> Any:
-    target = (entry & layout.pointer_masks[0]) << layout.pointer_ups[0]
-    return target | (entry & layout.pointer_masks[1]) << layout.pointer_ups[1]
-
-
 # The permissions of the tables so far are kept as two words: bits that all of them have, and bits that any of them
 # has. That takes half the instructions of `Visit.inherited`, which is made from the two at the end.
 
@@ -162,10 +167,8 @@ def _ends(
 ) -> Any:
     """Write the walk's end if the entry maps the page and allows the access; return whether it does."""
     shift = layout.shifts[level]
-    base = (entry & layout.page_masks[U2 * level]) << layout.page_ups[U2 * level]
-    base |= (entry & layout.page_masks[U2 * level + U1]) << layout.page_ups[U2 * level + U1]
     low = (U1 << shift) - U1
-    base &= ~low
+    base = mapped_page(layout, entry, level) & ~low
     rights = combined_rights(layout, entry, inherited)
     good = _is_plain_leaf(layout, check, looks, entry, level) and is_allowed(layout, check, rights)
     good = good and not _is_too_high(layout, check, base)
@@ -194,7 +197,7 @@ def walk_in_order(
                 entry = _entry(layout, at, va, level)
                 walking = _leads_on(layout, check, looks, entry, level)
                 if walking:
-                    table = _next_table(layout, entry)
+                    table = next_table(layout, entry)
                     all_, any_ = _all_have(layout, all_, entry, level), _any_has(layout, any_, entry, level)
                     walking = not _is_too_high(layout, check, table)
                 else:
@@ -217,7 +220,7 @@ def _down_to_last_table(layout: Any, memory: Any, check: Any, looks: Any, root: 
         if walking:
             entry = _entry(layout, at, va, level)
             walking = _leads_on(layout, check, looks, entry, level)
-            table = _next_table(layout, entry)
+            table = next_table(layout, entry)
             all_, any_ = _all_have(layout, all_, entry, level), _any_has(layout, any_, entry, level)
             walking = walking and not _is_too_high(layout, check, table)
     place = U0
@@ -285,7 +288,7 @@ def _down_one_level(
             at = U0
             done = False
             if level + U1 < layout.depth and _leads_on(layout, check, looks, entry, level):
-                table = _next_table(layout, entry)
+                table = next_table(layout, entry)
                 if not _is_too_high(layout, check, table):
                     inside, place = _place(layout, memory, table, va, level + U1)
                     at = place if inside else U0

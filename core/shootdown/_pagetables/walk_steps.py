@@ -6,6 +6,7 @@ import attrs
 
 from shootdown._pagetables.format import USER_READ, Access, CustomFormat, Format, Reason, Settings
 from shootdown._pagetables.format_layout import FLAGS_FAULT_FIRST, FLAGS_IGNORED, FLAGS_SET, check, layout
+from shootdown._pagetables.format_parts import address_in
 from shootdown._pagetables.memory import PhysicalMemory
 
 
@@ -164,7 +165,7 @@ def _descend(
             pa = target if reason is Reason.OK else None
             steps.append(Step(*place, entry, "leaf", flags, pa))
             return reason, pa, level, covered, rights
-        target = sum((entry & piece.mask) << piece.up for piece in format_.address)
+        target = address_in(format_.address, entry)
         carried = int(shape.accessed_masks[slot])
         reason = Reason.OK
         if _reserved(format_, entry, slot, int(checked.reserved[slot])):
@@ -197,7 +198,7 @@ def _leaf(
     checked = check(format_, access, settings)
     slot = 2 * level + 1
     pieces = format_.levels[level].leaf_address or format_.address
-    page = sum((entry & piece.mask) << piece.up for piece in pieces)
+    page = address_in(pieces, entry)
     low = (1 << shift) - 1
     for run in format_.contiguous:
         if run.level == format_.levels[level].name and run.test.holds(entry):

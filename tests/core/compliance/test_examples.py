@@ -24,6 +24,7 @@ from shootdown.formats import (
     Format,
     Level,
     Piece,
+    Reserved,
     Setting,
     Test,
     UsedFlags,
@@ -98,6 +99,7 @@ CONSISTENT: list[tuple[dict[str, Any], str]] = [
     ),
     ({"address": (Piece(bits(12, 62)),)}, "address 0x8000000000001000; the format reads 0x1000"),
     ({"address": (Piece(bits(13, 62), up=1),)}, "address"),
+    ({"address": (Piece(bits(13, 63), down=1),)}, "address 0x5000; the format reads 0x2000"),
     ({"levels": levels(10, 8, 9)}, "span"),
     ({"levels": levels(8, 10, 9)}, "indices"),
     (
@@ -178,6 +180,20 @@ def test_what_no_example_shows_is_named(left_out: int, named: str) -> None:
     found = outcome("1.11", with_format(examples=fewer))
     assert found.word == "unevidenced"
     assert named in found.unevidenced[0]
+
+
+@pytest.mark.parametrize(("shown", "missing"), [((40, 45), ()), ((41,), (40, 45)), ((45,), (40,))])
+def test_an_outer_bit_of_reserved_ones_is_shown_by_an_entry_of_its_own(
+    shown: tuple[int, ...], missing: tuple[int, ...]
+) -> None:
+    refused = [Example(0xF | 1 << place, "L0", "refused", M) for place in shown]
+    low = tuple(one for one in EXAMPLES if not isinstance(one, Example) or one.address is None)
+    architecture = with_format(
+        address=(Piece(bits(12, 39)),), reserved=(Reserved(bits(40, 45)),), examples=(*low, *refused)
+    )
+    text = " ".join(outcome("1.11", architecture).unevidenced)
+    for place in (40, 45):
+        assert (f"that bit {place} is among reserved bits" in text) == (place in missing)
 
 
 def test_a_walk_shows_what_entries_do() -> None:

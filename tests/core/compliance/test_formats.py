@@ -95,6 +95,7 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
         ),
         ("1.2", {"entry_bytes": 4}, "address names bits 32 to 63; an entry has bits 0 to 31"),
         ("1.2", {"address": (Piece(bits(12, 63), up=4),)}, "address reaches address bit 67"),
+        ("1.2", {"address": (Piece(bits(0, 63), down=2),)}, "bits 0 to 1 of address move down by 2, out of"),
         ("1.2", {"attributes": (Attribute("user", -1), Attribute("writable", 3))}, "attribute user .* is -1"),
         # a test that never or always holds
         ("1.3", {"present": Test(bit(0), bit(1))}, "present can never hold: its value 0x2 has bit 1 set"),
@@ -142,6 +143,7 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
         ("1.7", {"levels": levels({}, {}, {"leaf": "never"})}, "no L0 maps a page"),
         ("1.7", {"levels": levels({"bits": 18}, {"bits": 0}, {})}, "0 address bits index a L1"),
         ("1.7", {"address": (Piece(bits(13, 63)),)}, "lacks address bits 12 to 12"),
+        ("1.7", {"address": (Piece(bits(14, 63), down=1),)}, "lacks address bits 12 to 12"),
         ("1.7", {"address": (Piece(bits(12, 30) | bits(32, 63)),)}, "lacks address bit 31 between"),
         ("1.7", {"address": (Piece(bits(12, 40)), Piece(bits(50, 55), up=0))}, "lacks address bits 41 to 49"),
         ("1.7", {"address": (Piece(bits(12, 40)), Piece(bits(40, 55)))}, "one address bit in both pieces"),

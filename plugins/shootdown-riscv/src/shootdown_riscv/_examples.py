@@ -58,6 +58,7 @@ SV32: tuple[Example | AddressExample, ...] = (
     *_shared(("PTE1", "PTE0"), "PTE0", K4),
     Example(0x2000_00DF, "PTE1", "leaf", f'{_BOOK}, "Sv32": megapages', address=0x8000_0000, span=M4),
     Example(0x2000_04DF, "PTE1", "refused", f"{_STEPS}, step 6: a misaligned superpage"),
+    Example(0x2008_00DF, "PTE1", "refused", f"{_STEPS}, step 6: a misaligned superpage"),
     Example(0x8000_00DF, "PTE0", "leaf", f'{_BOOK}, "Sv32": PPN 31:10', address=0x2_0000_0000),
     Example(bytes.fromhex("df 14 00 20"), "PTE0", "leaf", _BYTES, address=0x8000_5000),
     AddressExample(0xC040_1000, (769, 1), f'{_BOOK}, "Sv32": VPN[1] 31:22, VPN[0] 21:12'),
@@ -74,7 +75,9 @@ def _wide(levels: tuple[str, ...]) -> tuple[Example, ...]:
         *_shared(levels, "PTE0", K4),
         Example(0x0020_0000_0000_00DF, "PTE0", "leaf", f"{_PTE}: PPN 53:10", address=0x80_0000_0000_0000),
         Example(0x0040_0000_2000_14DF, "PTE0", "refused", f"{_WIDE}, reserved"),
+        Example(0x0400_0000_2000_14DF, "PTE0", "refused", f"{_WIDE}, reserved"),
         Example(0x0800_0000_2000_14DF, "PTE0", "refused", f"{_WIDE}, reserved without Svrsw60t59b"),
+        Example(0x1000_0000_2000_14DF, "PTE0", "refused", f"{_WIDE}, reserved without Svrsw60t59b"),
         Example(0x1800_0000_2000_14DF, "PTE0", "leaf", "Svrsw60t59b 1.0", settings={"svrsw60t59b": 1}),
         Example(
             n | 0x2000_20DF, "PTE0", "leaf", f"{_NAPOT}: 64 KiB", address=0x8000_0000, span=K64, user="rwx"
@@ -89,12 +92,15 @@ def _wide(levels: tuple[str, ...]) -> tuple[Example, ...]:
         Example(n | 0x2000_00DF, "PTE1", "refused", f"{_NAPOT}: reserved above level 0"),
         Example(n | 0x0801, levels, "refused", f"{_NAPOT}: non-leaf PTEs"),
         Example(0x2000_0000_2000_14DF, "PTE0", "leaf", f"{_PBMT}: NC", address=0x8000_5000),
-        Example(
-            0x2000_0000_2000_14DF,
-            "PTE0",
-            "refused",
-            f"{_WIDE}, reserved without Svpbmt",
-            settings={"svpbmt": 0},
+        *(
+            Example(
+                pbmt | 0x2000_14DF,
+                "PTE0",
+                "refused",
+                f"{_WIDE}, reserved without Svpbmt",
+                settings={"svpbmt": 0},
+            )
+            for pbmt in (0x2000_0000_0000_0000, 0x4000_0000_0000_0000)
         ),
         Example(0x6000_0000_2000_14DF, "PTE0", "refused", f"{_PBMT}: 3 is reserved"),
         Example(0x2000_0000_0000_0801, levels, "refused", f"{_PBMT}: non-leaf PTEs"),
@@ -112,9 +118,13 @@ _SUPERPAGES = (
         0x4000_0000_00DF, "PTE4", "leaf", f'{_BOOK}, "Sv57": petapages', address=0x1_0000_0000_0000, span=T256
     ),
     Example(0x2000_04DF, "PTE1", "refused", _MISALIGNED),
-    Example(0x2008_00DF, "PTE2", "refused", _MISALIGNED),
-    Example(0x1000_00DF, "PTE3", "refused", _MISALIGNED),
-    Example(0x20_0000_00DF, "PTE4", "refused", _MISALIGNED),
+    Example(0x2004_00DF, "PTE1", "refused", _MISALIGNED),
+    Example(0x1000_04DF, "PTE2", "refused", _MISALIGNED),
+    Example(0x1800_00DF, "PTE2", "refused", _MISALIGNED),
+    Example(0x20_0000_04DF, "PTE3", "refused", _MISALIGNED),
+    Example(0x30_0000_00DF, "PTE3", "refused", _MISALIGNED),
+    Example(0x4000_0000_04DF, "PTE4", "refused", _MISALIGNED),
+    Example(0x6000_0000_00DF, "PTE4", "refused", _MISALIGNED),
 )
 
 _SIGN = "bits above must all equal the highest bit of VPN, or else a page-fault exception occurs"
