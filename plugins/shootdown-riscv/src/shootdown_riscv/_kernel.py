@@ -295,12 +295,12 @@ CHANGES: tuple[Change, ...] = (
         source="the source of 7.0: def_bool y, on every architecture with RCU table freeing",
     ),
     Change(
-        commit="not found",
-        subject="riscv: update_mmu_cache_range() uses Svinval",
+        commit="a2e67bcc19ff",
+        subject="riscv: mm: Use Svinval if present in update_mmu_cache_range()",
         mainline="7.3",
         sets={"svinval_after_faults": True},
-        note="UNVERIFIED which commit; in the source of 7.3.4, not in that of 7.2.13",
-        source="arch/riscv/include/asm/pgtable.h of 7.2.13 and 7.3.4",
+        note="the hash is that of riscv/linux, for-next, of 2026-07-15; that branch was rebased several times",
+        source="arch/riscv/include/asm/pgtable.h: in 7.3.4, not in 7.2.13; posted by Xu Lu on 2025-09-01",
     ),
     Change(
         commit="v1",
