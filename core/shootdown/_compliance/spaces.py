@@ -227,6 +227,8 @@ def _wrong_rules(asids: int, tagged: bool, tlb: object) -> Iterator[str]:
         yield f"MmRules has tagged={tagged} and asids={asids}: translations are tagged where there are several ASIDs"
     if isinstance(tlb, TlbGeometry) and tlb.asid_bits and asids > 1 << tlb.asid_bits:
         yield f"its flushes count on {asids} ASIDs, and TlbGeometry.asid_bits is {tlb.asid_bits}"
+    if isinstance(tlb, TlbGeometry) and 1 < tlb.asid_bits == asids:
+        yield f"it has {asids} ASIDs, which is how many bits they have (TlbGeometry.asid_bits): give 1 << {asids}"
 
 
 STATEMENTS = (
