@@ -23,6 +23,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_.]*")
 _OF_CALLS = {
     o.CALL_FLUSH: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
     o.CALL_INVALIDATE: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
+    o.CALL_INVALIDATE_MASKED: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
     o.CALL_LEAVE: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
     o.CALL_TRANSITION: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
     o.CALL_BROADCAST: ("broadcast_ns", "completion_ns"),

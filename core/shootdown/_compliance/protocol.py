@@ -41,6 +41,7 @@ CALLS = {
     o.CALL_BROADCAST: "CALL_BROADCAST",
     o.CALL_TRANSITION: "CALL_TRANSITION",
     o.CALL_INVALIDATE: "CALL_INVALIDATE",
+    o.CALL_INVALIDATE_MASKED: "CALL_INVALIDATE_MASKED",
     o.CALL_LEAVE: "CALL_LEAVE",
     o.CALL_RCU: "CALL_RCU",
     o.CALL_BARRIER: "CALL_BARRIER",
@@ -248,7 +249,12 @@ def _wrong_count(step: list[int], known: _Known) -> Iterator[tuple[str, str]]:
             "counts for each target, and there are none at this point: count before the call is sent",
             "counts",
         )
-    unit = per & ~(o.PER_TARGET | o.BROADCASTS)
+    if per & o.IN_MASK and not (per & o.PER_TARGET and known.begun):
+        yield (
+            "counts for targets in mm_cpumask; PER_TARGET, and a flush that has begun, belong to that",
+            "counts",
+        )
+    unit = per & ~(o.PER_TARGET | o.IN_MASK | o.BROADCASTS)
     if (
         unit & (o.PER_STRIDE | o.PER_RANGE_DIGIT | o.PER_PMD | o.ONE_STRIDE | o.MORE_STRIDES)
         and not known.begun

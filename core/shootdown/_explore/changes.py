@@ -53,6 +53,7 @@ _PENDING = {
     o.CALL_BROADCAST: "broadcast invalidation",
     o.CALL_TRANSITION: "IPI (global ASID)",
     o.CALL_INVALIDATE: "invalidation IPI",
+    o.CALL_INVALIDATE_MASKED: "invalidation IPI",
     o.CALL_LEAVE: "IPI (leave the mm)",
     o.CALL_BARRIER: "barrier IPI",
     o.CALL_KERNEL: "IPI (kernel addresses)",

@@ -130,7 +130,8 @@ def changing_nothing(S: Cells, L: Layout, F: Marks, R: Rules, sender: int) -> in
     if kind == o.CALL_SYNC or kind == o.CALL_RCU or call == o.CALL_INVALIDATE:
         return takeable(S, L, sender, int64(0))
     mm = int64(S[base + CPU_CALL_MM]) - 1
-    if mm < 0 or (kind != o.CALL_BROADCAST and kind != o.CALL_HYPERCALL and kind != o.CALL_INVALIDATE):
+    invalidates = kind == o.CALL_INVALIDATE or kind == o.CALL_INVALIDATE_MASKED
+    if mm < 0 or not (invalidates or kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL):
         return int64(0)
     there = takeable(S, L, sender, int64(0))
     found = there & int64(F.without[mm])

@@ -74,6 +74,7 @@ _HANDLERS = {
     o.CALL_BROADCAST: ("", "the invalidation that CPU {} broadcast arrives"),
     o.CALL_TRANSITION: ("", "takes the IPI of CPU {}: global ASID"),
     o.CALL_INVALIDATE: ("", "takes the invalidation IPI of CPU {}"),
+    o.CALL_INVALIDATE_MASKED: ("", "takes the invalidation IPI of CPU {}, if it ran the mm"),
     o.CALL_LEAVE: ("", "takes the IPI of CPU {}: leave the mm"),
     o.CALL_BARRIER: ("ipi_mb", "takes the barrier IPI of CPU {}"),
     o.CALL_KERNEL: ("", "takes the IPI of CPU {}: kernel addresses"),

@@ -93,10 +93,6 @@ class Branches(Builders):
         """Run the steps within if the flush has any target."""
         return self._branch(self.jump_no_target)
 
-    def if_targets_at_least(self, count: int) -> AbstractContextManager[Branch]:
-        """Run the steps within if the flush has at least `count` targets."""
-        return self._branch(lambda unless: self.jump_targets_below(count, unless))
-
     def if_alone(self) -> AbstractContextManager[Branch]:
         """Run the steps within if the flushed mm is this task's and no other task uses it."""
         return self._branch(self.jump_not_alone)

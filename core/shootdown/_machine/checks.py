@@ -23,7 +23,7 @@ _FLAGS = 2 * o.PMD_PAGES - 1
 _LEVELS = o.CLEARED_PTES | o.CLEARED_PMDS | o.CLEARED_PUDS | o.CLEARED_P4DS
 #: Entries that stand alone: moves name them by eight bits.
 MOST_ENTRIES = 256
-_CALLS = o.CALL_KERNEL
+_CALLS = o.CALL_INVALIDATE_MASKED
 _HOWS = 2 * o.WHOLE_STRIDES - 1
 
 

@@ -230,8 +230,10 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
             full = cpus
         else:
             partial = cpus
-    elif kind == o.CALL_INVALIDATE:
+    elif kind == o.CALL_INVALIDATE or kind == o.CALL_INVALIDATE_MASKED:
         mm = int64(S[base + CPU_CALL_MM]) - 1
+        if kind == o.CALL_INVALIDATE_MASKED:
+            cpus = cpus & int64(S[mm_set(L, mm, MASK) + word])
         drop_called(S, L, mm, word, cpus, sender, scope)
         if scope:
             catch_up(S, L, mm, word, cpus)

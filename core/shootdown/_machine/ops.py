@@ -111,7 +111,6 @@ FLUSH_LOCAL_PAGES = AFTER + 86
 TARGET_EVERY = 83
 JUMP_STRIDES = 87
 CANCEL = 82
-JUMP_TARGETS_BELOW = 88
 JUMP_WHOLE = 91
 JUMP_EMPTY = 92
 JUMP_NOT_ALONE = 93
@@ -190,6 +189,7 @@ PER_PMD = 16  # b for each whole PMD entry in a range that begins at one, counte
 PER_CALL_BELOW = 32  # b for each call that what runs below needs to reach mm_cpumask (see Machine.numbers)
 ONE_STRIDE = 64  # (with one of these) only if the request is of one stride
 MORE_STRIDES = 128  # only if it is of more
+IN_MASK = 256  # (with PER_TARGET) of the targets only those in mm_cpumask, as CALL_INVALIDATE_MASKED
 BROADCASTS = 8  # each is a broadcast invalidation; the SEND that follows (c=-1) counts none of its own
 
 # --- memory models: the order in which a CPU's stores become visible to others
@@ -222,6 +222,9 @@ CALL_LEAVE = (
 CALL_RCU = 8  # no interrupt: a grace period waits until each CPU has been in a quiescent state
 CALL_BARRIER = 9  # IPI: a memory barrier, and nothing else: membarrier()
 CALL_KERNEL = 10  # IPI: do_kernel_range_flush or, for everything, do_flush_tlb_all
+CALL_INVALIDATE_MASKED = (
+    11  # IPI: as CALL_INVALIDATE in mm_cpumask; elsewhere the handler finds no context of the mm
+)
 CALL_MASK = 15
 #: Those that interrupt the CPUs that take them.
 INTERRUPTING_CALLS = (
@@ -229,11 +232,12 @@ INTERRUPTING_CALLS = (
     CALL_SYNC,
     CALL_TRANSITION,
     CALL_INVALIDATE,
+    CALL_INVALIDATE_MASKED,
     CALL_LEAVE,
     CALL_BARRIER,
     CALL_KERNEL,
 )
-INVALIDATING_CALLS = (CALL_FLUSH, CALL_HYPERCALL, CALL_BROADCAST, CALL_INVALIDATE)
+INVALIDATING_CALLS = (CALL_FLUSH, CALL_HYPERCALL, CALL_BROADCAST, CALL_INVALIDATE, CALL_INVALIDATE_MASKED)
 
 # --- what a flush drops
 SCOPE_LEAF = 1  # TLB entries

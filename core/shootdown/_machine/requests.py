@@ -194,12 +194,6 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
                 empty = False
         if empty:
             nxt = a
-    elif op == o.JUMP_TARGETS_BELOW:
-        n = int64(0)
-        for w in range(L.words):
-            n += popcount(int64(S[out + w]))
-        if n < a:
-            nxt = b
     elif op == o.JUMP_WHOLE:
         if int64(S[base + CPU_CALL_STRIDES]) == 0:
             nxt = a

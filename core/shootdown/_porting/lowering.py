@@ -162,6 +162,11 @@ class PlainLowering(Lowering):
         return False
 
     @property
+    def handler_looks_first(self) -> bool:
+        """Whether the IPI's handler does nothing on CPUs outside of mm_cpumask, which have no context of the mm."""
+        return False
+
+    @property
     def native_way(self) -> str:
         """How kernel and platform reach other CPUs: `ipi`, `broadcast` or `hypercall`."""
         return "ipi"
@@ -339,12 +344,15 @@ class PlainLowering(Lowering):
 
     def interrupt(self, asm: Assembler) -> None:
         """Write IPIs to the targets, this CPU's own invalidation, and the wait for all."""
+        call, per = ops.CALL_INVALIDATE, ops.PER_TARGET
+        if self.handler_looks_first:
+            call, per = ops.CALL_INVALIDATE_MASKED, per | ops.IN_MASK
         with asm.function("on_each_cpu_mask", "kernel/smp.c"), asm.if_ranged() as ranged:
-            self.count_pages(asm, ops.PER_TARGET)
-            asm.send(ops.CALL_INVALIDATE, self.page_scope, text=f"IPI: {self.handler}")
+            self.count_pages(asm, per)
+            asm.send(call, self.page_scope, text=f"IPI: {self.handler}")
             ranged.otherwise()
-            self.count_all(asm, ops.PER_TARGET)
-            asm.send(ops.CALL_INVALIDATE, ops.SCOPE_BOTH, text=f"IPI: {self.handler}")
+            self.count_all(asm, per)
+            asm.send(call, ops.SCOPE_BOTH, text=f"IPI: {self.handler}")
         with asm.if_in_mm_cpumask():
             self.invalidate_here(asm)
         asm.wait_for_answers()

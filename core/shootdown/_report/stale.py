@@ -13,7 +13,7 @@ from shootdown._machine.code import Code, StepNote
 from shootdown._report.text import Column, cpu_list, exact, lay_out, paragraph, widths
 from shootdown._timed.run import Run, Stale
 
-_INVALIDATES = (o.CALL_FLUSH, o.CALL_HYPERCALL, o.CALL_BROADCAST, o.CALL_INVALIDATE, o.CALL_LEAVE)
+_INVALIDATES = (*o.INVALIDATING_CALLS, o.CALL_LEAVE)
 _DROPS = {
     0: "drops none",
     o.SCOPE_LEAF: "drops TLB entries alone; walk-cache entries stay",

@@ -18,6 +18,7 @@ HANDLERS = {
     o.CALL_SYNC: "tlb_remove_table_smp_sync",
     o.CALL_TRANSITION: "move to the global ASID",
     o.CALL_INVALIDATE: "invalidate on this CPU",
+    o.CALL_INVALIDATE_MASKED: "invalidate on this CPU, if it ran the mm",
     o.CALL_LEAVE: "leave the lazy mm",
     o.CALL_BARRIER: "ipi_mb",
     o.CALL_KERNEL: "flush kernel addresses",

@@ -178,7 +178,7 @@ def charge_step(
     cpu = S[L.o_task + task * TASK_CELLS + T_CPU]
     if op == o.SEND:
         calls = calls_below(S, L, Q, B, cpu) if P[pc * 5 + 1] == o.CALL_HYPERCALL else int64(1)
-        return begin_call(S, P, L, Q, B, costs, cpu, pc, targets_of(S, L, cpu), calls)
+        return begin_call(S, P, L, Q, B, costs, cpu, pc, targets_of(S, L, cpu, int64(0)), calls)
     if op == o.FLUSH_SELF:
         flush_here(S, P, L, Q, B, costs, cpu, task, pc, said)
     elif op == o.KERNEL_SELF:
@@ -263,7 +263,7 @@ def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu
     if P[pc * 5 + 3] & o.PER_PMD:
         times *= strides >> L.pmd_shift
     if P[pc * 5 + 3] & o.PER_TARGET:
-        times *= targets_of(S, L, cpu)
+        times *= targets_of(S, L, cpu, P[pc * 5 + 3] & o.IN_MASK)
     if P[pc * 5 + 3] & o.PER_CALL_BELOW:
         times *= calls_below(S, L, Q, B, cpu)
     if P[pc * 5 + 3] & o.ONE_STRIDE and strides != 1:

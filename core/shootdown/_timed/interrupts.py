@@ -130,7 +130,7 @@ def send_calls(
 ) -> None:
     """Deliver the calls that a SEND made pending, charge the sender, and compute when it will have all answers."""
     kind = P[pc * 5 + 1]
-    n = targets_of(S, L, cpu)
+    n = targets_of(S, L, cpu, int64(0))
     Q[B.o_step_targets + pc] += n
     if kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL or kind == o.CALL_RCU:
         send_without_interrupts(S, P, L, Q, B, costs, cpu, task, pc, n)

@@ -38,11 +38,15 @@ CALL_LINES = 2
 
 
 @inlined
-def targets_of(S: Cells, L: Layout, cpu: int) -> int:
-    """Count the CPUs that have the call of a CPU pending."""
+def targets_of(S: Cells, L: Layout, cpu: int, masked: int) -> int:
+    """Count the CPUs that have the call of a CPU pending; with `masked` those of them that are in mm_cpumask."""
     n = int64(0)
+    mm = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] - 1
     for w in range(L.words):
-        n += popcount(S[L.o_out + cpu * L.words + w])
+        targets = S[L.o_out + cpu * L.words + w]
+        if masked:
+            targets &= S[mm_set(L, mm, MASK) + w]
+        n += popcount(targets)
     return n
 
 

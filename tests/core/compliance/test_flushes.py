@@ -16,7 +16,7 @@ from shootdown import Expected
 from shootdown._compliance.lowered import machines
 from shootdown._compliance.reading import agrees, watched
 from shootdown._values.releases import resolve
-from shootdown.porting import PlainLowering
+from shootdown.porting import PlainLowering, mm_rules
 
 SECTIONS = ["4", "5", "6"]
 #: The wrong lowerings by name.
@@ -68,6 +68,7 @@ NAMED = {
     ),
     "TracksWithoutSaying": ("5.1", "keeps the translation"),
     "HandlerChecks": ("5.1", "a CPU that runs another thread keeps the translation"),
+    "LooksAtWhoHasLeft": ("6.1", "a CPU that ran the mm and runs another one now runs the mm again"),
     "BroadcastToTheMask": ("5.1", "the CPU that flushes keeps the translation"),
     "SendsToNobody": ("4", "sends CALL_INVALIDATE to nobody|there are no targets"),
     "TaggedWithoutAsids": ("6.4", "tagged=True and asids=1"),
@@ -105,6 +106,7 @@ NAMED = {
     "CountsBeforeItBegins": ("4.5", "counts by the strides of a flush that has not begun"),
     "CountsBroadcastsOfNothing": ("4.5", "counted but never sent"),
     "CountsNoBroadcasts": ("4.5", "says that its broadcasts were counted"),
+    "CountsInTheMaskHere": ("4.5", "counts for targets in mm_cpumask; PER_TARGET, and a flush"),
     "CountsNothing": ("4.5", "counts 0 instructions"),
     "PutsOffAndForgets": ("5.1", "a flush that reclaim puts off.* keeps the translation"),
     "PutsOffToThisCpu": ("5.1", "a flush that reclaim puts off.* keeps the translation"),
@@ -151,6 +153,16 @@ def test_more_asids_than_the_tlb_has_are_found() -> None:
         about.platforms = (attrs.evolve(machine, tlb=attrs.evolve(machine.tlb, asid_bits=bits)),)
         assert words in "\n".join(outcomes(["6.4"], about)["6.4"].findings)
         assert bool(outcomes(["6.4"], about)["6.4"].findings) == bool(words)
+
+
+def test_as_many_asids_as_they_have_bits_are_found() -> None:
+    about = narrow(type("Eight", (right.Tagged,), {"mm": mm_rules(8, clear_on_switch=False)}))
+    (machine,) = about.platforms
+    about.platforms = (attrs.evolve(machine, tlb=attrs.evolve(machine.tlb, asid_bits=8)),)
+    (finding,) = outcomes(["6.4"], about)["6.4"].findings
+    assert finding.endswith(
+        "it has 8 ASIDs, which is how many bits they have (TlbGeometry.asid_bits): give 1 << 8"
+    )
 
 
 # --- what is expected

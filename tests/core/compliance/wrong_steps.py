@@ -312,6 +312,13 @@ class CountsBeforeItBegins(Good):
         super().begin(asm, g, everything=everything, stride=stride)
 
 
+class CountsInTheMaskHere(Good):
+    """What CPUs in mm_cpumask execute is counted where there are no targets."""
+
+    def count_all(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
+        asm.execute("tbia", 1, ops.IN_MASK)
+
+
 class CountsBroadcastsOfNothing(Good):
     """Broadcast instructions are counted, and IPIs sent."""
 

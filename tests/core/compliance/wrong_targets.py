@@ -108,6 +108,15 @@ class HandlerChecks(Good):
         asm.wait_for_answers()
 
 
+class LooksAtWhoHasLeft(Good):
+    """Every CPU is interrupted, and its handler does nothing where the mm was left, though ASIDs keep translations."""
+
+    mm, handler_looks_first = mm_rules(256), True
+
+    def choose_targets(self, asm: Assembler) -> None:
+        asm.target_all_online()
+
+
 class BroadcastToTheMask(Good):
     """A broadcast that is said to reach mm_cpumask without this CPU."""
 

@@ -339,6 +339,14 @@ def test_an_invalidation_asks_neither_what_is_loaded_nor_how_new_it_is() -> None
     assert machine.cpus("leaf", mm=0) == [0, 2]
 
 
+def test_a_handler_that_looks_first_does_nothing_where_the_mm_never_ran() -> None:
+    machine = calling(o.CALL_INVALIDATE_MASKED, strides=3)
+    machine.take_out("mask", 1, mm=0)
+    machine.put("mask", 3, mm=0)
+    assert taken(machine, 1, 3) == ([], [3], [])
+    assert machine.cpus("leaf", mm=0) == [0, 1, 2]
+
+
 def test_an_invalidation_with_scope_zero_drops_nothing() -> None:
     machine = calling(o.CALL_INVALIDATE, 0)
     assert taken(machine, 1, 3) == ([], [], [])

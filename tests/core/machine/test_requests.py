@@ -252,13 +252,6 @@ def test_a_flush_without_targets_goes_elsewhere() -> None:
     assert machine.step(o.JUMP_NO_TARGET, ELSEWHERE).went_on
 
 
-@pytest.mark.parametrize(("targets", "jumps"), [((1,), True), ((1, 39), False), ((1, 2, 39), False)])
-def test_targets_of_all_words_are_counted(targets: tuple[int, ...], jumps: bool) -> None:
-    machine = Tiny(cpus=40, tasks=2)
-    machine.aim(*targets)
-    assert machine.step(o.JUMP_TARGETS_BELOW, 2, ELSEWHERE).jumped == jumps
-
-
 # --- on its way
 
 

@@ -59,6 +59,12 @@ class Everywhere(ToyLowering):
         asm.target_all_online()
 
 
+class LooksFirst(Everywhere):
+    """Interrupt every CPU, whose handler looks whether the mm ever ran there: cpu_context() of MIPS."""
+
+    handler_looks_first = True
+
+
 class Sparing(Everywhere):
     """Interrupt nobody if no other task uses the mm."""
 
@@ -75,6 +81,17 @@ def test_a_lowering_chooses_which_cpus_are_reached_and_whether_an_only_user_inte
     found = discard(lowering, 2, threads=threads)
     assert found.counts["flush_ipis"] == reached
     assert found.instructions == {"drop_page": 2 * (1 + reached)}
+
+
+@pytest.mark.parametrize(("pages", "instructions"), [(2, {"drop_page": 4}), (17, {"drop_all": 2})])
+def test_a_handler_that_looks_first_is_taken_everywhere_and_invalidates_where_the_mm_ran(
+    pages: int, instructions: dict[str, int]
+) -> None:
+    found = discard(LooksFirst, pages, threads=1)
+    assert (found.counts["flush_ipis"], found.counts["interrupts_taken"]) == (3, 3)
+    assert found.instructions == instructions
+    assert found.counts["page_invalidations"] == instructions.get("drop_page", 0)
+    assert found.counts["full_flushes"] == instructions.get("drop_all", 0)
 
 
 def test_a_forced_broadcast_is_one_for_an_only_user_too() -> None:

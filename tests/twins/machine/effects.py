@@ -219,7 +219,7 @@ def execute(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     if "PER_PMD" in s.per:
         times *= strides // run.w.rules.spans["pmd"]
     if "PER_TARGET" in s.per:
-        times *= len(c.targets)
+        times *= len(c.targets & run.w.mms[c.about].cpumask if "IN_MASK" in s.per else c.targets)
     if "PER_CALL_BELOW" in s.per:
         times *= calls_below(run, cpu)
     if ("ONE_STRIDE" in s.per and strides != 1) or ("MORE_STRIDES" in s.per and strides < 2):

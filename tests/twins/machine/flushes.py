@@ -150,8 +150,8 @@ def take(w: World, sender: int, cpu: int) -> frozenset[str]:
         drop(w, cpu, mm, scope, pages)
         catch_up(w, cpu, mm)
         return frozenset({much})
-    if order.call == "invalidate":
-        if scope.nothing:
+    if order.call in ("invalidate", "invalidate_masked"):
+        if scope.nothing or (order.call == "invalidate_masked" and cpu not in w.mms[mm].cpumask):
             return frozenset()
         drop(w, cpu, mm, scope, pages)
         catch_up(w, cpu, mm)

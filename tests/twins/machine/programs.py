@@ -263,6 +263,12 @@ def _flush(draw: random.Random, memory: Memory, atom: int, *, own: bool) -> None
     scope = draw.choice((o.SCOPE_LEAF, o.SCOPE_BOTH, o.SCOPE_BOTH | o.SCOPE_AT_VA, o.SCOPE_WALK))
     scope |= draw.choice((0, 0, o.SCOPE_FORCED))
     asm.flush_begin(SCRATCH, draw.choice((512, 512, 33, 0)), draw.choice((0, 0, 200)), how)
+    if draw.random() < 0.1:
+        asm.target_online()
+        asm.execute("invalidate", per=o.PER_TARGET | o.IN_MASK)
+        asm.send(draw.choice((o.CALL_INVALIDATE, o.CALL_INVALIDATE_MASKED)), scope)
+        asm.wait()
+        return
     if draw.random() < 0.4:
         asm.flush_local_pages(1, scope)
     else:

@@ -57,6 +57,7 @@ CALLS = {
         "RCU",
         "BARRIER",
         "KERNEL",
+        "INVALIDATE_MASKED",
     )
 }
 NOTES = {getattr(ops, name): name for name in dir(ops) if name.startswith("NOTE_")}
@@ -65,7 +66,15 @@ UNITS = {
 }
 UNIT_FLAGS = {
     getattr(ops, name): name
-    for name in ("PER_TARGET", "PER_PMD", "PER_CALL_BELOW", "ONE_STRIDE", "MORE_STRIDES", "BROADCASTS")
+    for name in (
+        "PER_TARGET",
+        "PER_PMD",
+        "PER_CALL_BELOW",
+        "ONE_STRIDE",
+        "MORE_STRIDES",
+        "BROADCASTS",
+        "IN_MASK",
+    )
 }
 MEMORY = {ops.SC: "sc", ops.TSO: "tso", ops.WEAK: "weak"}
 #: The pages of a single entry that is declared without any: every flush of its mm reaches it.

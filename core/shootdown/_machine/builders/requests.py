@@ -77,17 +77,6 @@ class RequestsSteps(Writer):
         """
         self._write(o.JUMP_NO_TARGET, label, cost=cost, text=text)
 
-    def jump_targets_below(
-        self, count: int, label: Label, *, cost: str | None = None, text: str = ""
-    ) -> None:
-        """Jump to a label if there are fewer than `count` targets.
-
-        Args:
-            count: a number.
-            label: a place in the program.
-        """
-        self._write(o.JUMP_TARGETS_BELOW, count, label, cost=cost, text=text)
-
     def jump_whole(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
         """Jump to a label if the flush that has begun flushes everything.
 

@@ -321,7 +321,7 @@ CONTROL = (
             Operand(
                 "per",
                 says="the unit for each of which it is executed `times` times (`ops.PER_*`), and BROADCASTS",
-                most=2 * o.MORE_STRIDES - 1,
+                most=2 * o.IN_MASK - 1,
             ),
             Operand("cost", Kind.COST),
         ),

@@ -67,7 +67,10 @@ _FLUSHES = (
     Shared("lazy", Whose.ANY, writes=True),
 )
 _FLUSHING = When("call", (o.CALL_FLUSH, o.CALL_TRANSITION, o.CALL_LEAVE))
-_INVALIDATING = When("call", (o.CALL_HYPERCALL, o.CALL_BROADCAST, o.CALL_INVALIDATE))
+_INVALIDATING = When(
+    "call", (o.CALL_HYPERCALL, o.CALL_BROADCAST, o.CALL_INVALIDATE, o.CALL_INVALIDATE_MASKED)
+)
+_LOOKING = When("call", (o.CALL_INVALIDATE_MASKED,))
 _GLOBAL = (*_LOADED, Shared("lazy", Whose.ANY))
 _DROPPED = (LEAF, STALE_LEAF, WALK, STALE_WALK)
 #: The same of all mms.
@@ -175,13 +178,6 @@ REQUESTS = (
         name="JUMP_NO_TARGET",
         does="Jump to a label if there are no targets.",
         operands=(_LABEL,),
-        reads=(TARGETS,),
-        local=True,
-    ),
-    Row(
-        name="JUMP_TARGETS_BELOW",
-        does="Jump to a label if there are fewer than `count` targets.",
-        operands=(Operand("count", most=FREE), _LABEL),
         reads=(TARGETS,),
         local=True,
     ),
@@ -333,7 +329,11 @@ REQUESTS = (
         ),
         reads=(CALL, CALL_MM),
         writes=(CALL, CALL_MM.perhaps()),
-        touches=(*_if(_FLUSHING, _FLUSHES), *_if(_INVALIDATING, _FLUSHES[:2])),
+        touches=(
+            *_if(_FLUSHING, _FLUSHES),
+            *_if(_INVALIDATING, _FLUSHES[:2]),
+            Shared("mask", Whose.ON, when=_LOOKING),
+        ),
         enables=True,
         targets="sent",
         clock=Clock.SPENDS,

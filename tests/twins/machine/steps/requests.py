@@ -155,11 +155,6 @@ def jump_no_target(w: World, task: int, s: Words) -> Answer:
 
 
 @step
-def jump_targets_below(w: World, task: int, s: Words) -> Answer:
-    return s.label if len(cpu_of(w, task).targets) < s.count else None
-
-
-@step
 def jump_whole(w: World, task: int, s: Words) -> Answer:
     return s.label if cpu_of(w, task).strides == 0 else None
 
