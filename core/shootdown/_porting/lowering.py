@@ -266,7 +266,7 @@ class PlainLowering(Lowering):
     def choose_targets(self, asm: Assembler) -> None:
         """Write which other CPUs a flush by IPI or by a call reaches: those in mm_cpumask.
 
-        The flush has begun only where it is `tracked`, and never where its range is empty (`flush_empty()`).
+        The flush has begun where it is `tracked`, but for an empty range of shared tables (`flush_empty()`).
         """
         asm.target_mm_cpumask()
 
@@ -305,8 +305,8 @@ class PlainLowering(Lowering):
 
     @property
     def _ranges_may_be_empty(self) -> bool:
-        """Whether a gather loses the range of a whole PUD entry, because its size is truncated to 32 bits."""
-        return self.kernel.range_truncation_16k and self.geometry.pud_shift >= 32
+        """Whether a gather loses the range of a shared table: the size of a PUD entry is truncated to 32 bits."""
+        return self.kernel.pmd_sharing and self.kernel.range_truncation_16k and self.geometry.pud_shift >= 32
 
     def flush_empty(self, asm: Assembler) -> None:
         """Write the flush of an empty range (`Kernel.range_truncation_16k`): CPUs are called but invalidate nothing."""
@@ -344,9 +344,9 @@ class PlainLowering(Lowering):
 
     def interrupt(self, asm: Assembler) -> None:
         """Write IPIs to the targets, this CPU's own invalidation, and the wait for all."""
-        call, per = ops.CALL_INVALIDATE, ops.PER_TARGET
-        if self.handler_looks_first:
-            call, per = ops.CALL_INVALIDATE_MASKED, per | ops.IN_MASK
+        looks = self.handler_looks_first
+        call = ops.CALL_INVALIDATE_MASKED if looks else ops.CALL_INVALIDATE
+        per = ops.PER_TARGET | (ops.IN_MASK if looks else 0)
         with asm.function("on_each_cpu_mask", "kernel/smp.c"), asm.if_ranged() as ranged:
             self.count_pages(asm, per)
             asm.send(call, self.page_scope, text=f"IPI: {self.handler}")

@@ -28,6 +28,8 @@ class LoongarchLowering(PlainLowering):
     pmd_stride = hugetlb_stride = ops.BASE_STRIDES  # asm-generic: flush_tlb_range() for either
     # mm/tlb.c: local_flush_tlb_range(): at most an eighth of the TLB's entries, where there is an STLB (5.19).
     ceiling = (STLB + MTLB) // 8
+    # kernel/smp.c: flush_tlb_mm(), flush_tlb_range(), flush_tlb_page(): alone, other CPUs' contexts become 0 (5.19).
+    only_user_flushes_here = True
     tracked = True  # who is not reached has context 0, and gets a new ASID as it loads the mm
 
     @property
@@ -75,34 +77,12 @@ class LoongarchLowering(PlainLowering):
             full.otherwise()
             self.flush_range(asm, g)
 
-    def flush(
-        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
-    ) -> None:
-        """Write a flush: here alone if this task is the mm's only user, else by IPI to mm_cpumask.
-
-        kernel/smp.c: flush_tlb_mm(), flush_tlb_range(), flush_tlb_page() (5.19). Alone, other CPUs' contexts become 0.
-        """
-        with asm.if_alone() as alone:
-            self.begin(asm, g, everything=everything, stride=stride)
-            self.invalidate_here(asm)
-            asm.cancel(text="other CPUs' contexts become 0")
-            alone.otherwise()
-            self.begin(asm, g, everything=everything, stride=stride)
-            asm.target_mm_cpumask()
-            with asm.if_ranged() as ranged:
-                self._on_each_cpu_mask(asm)
-                ranged.otherwise()
-                asm.leave_mm_cpumask(text="drop_mmu_context(): CPUs that run another mm leave mm_cpumask")
-                self._on_each_cpu_mask(asm)
-
-    def _on_each_cpu_mask(self, asm: Assembler) -> None:
-        """Write `on_each_cpu_mask()`: an IPI to each target, and the handler here if this CPU is in mm_cpumask."""
-        with asm.if_targets() as others:
-            self.interrupt(asm)
-            others.otherwise()
-            with asm.if_in_mm_cpumask():
-                self.invalidate_here(asm)
-            asm.cancel(text="no other CPU is in mm_cpumask")
+    def choose_targets(self, asm: Assembler) -> None:
+        """Write on_each_cpu_mask() of mm_cpumask; a flush of everything lets CPUs that run another mm leave it."""
+        asm.target_mm_cpumask()
+        with asm.if_ranged() as ranged:
+            ranged.otherwise()
+            asm.leave_mm_cpumask(text="drop_mmu_context(): CPUs that run another mm leave mm_cpumask")
 
     def entries_set(self, asm: Assembler, count: int, *, huge: bool) -> None:
         """Write set_pmd_at() for each huge page: flush_tlb_all() on every CPU (mm/pgtable.c, 6.4 and 7.0)."""
