@@ -46,6 +46,7 @@ def test_each_cost_has_its_sentence() -> None:
     page = page_of(shootdown.Costs)
     for name in COST_NAMES:
         assert f"{name}: " in page
+    assert max(map(len, page.splitlines())) < 1000, "the signature names its fields, and no defaults"
 
 
 @pytest.mark.parametrize("cls", [shootdown.Kernel, shootdown.Platform])

@@ -48,7 +48,8 @@ def asked(name: str, *, long: bool = False, seed: int = 1) -> Asked:
     """Find what is to be checked.
 
     Args:
-        name: an architecture or an alias of it, an entry point, a distribution, or `distribution:entry point`.
+        name: an architecture or an alias of it, an entry point, a distribution, `distribution:entry point`, or what
+            a plugin offers: a platform, workload, scenario or report.
         long: take larger samples.
         seed: of everything random.
 
@@ -85,8 +86,16 @@ def asked(name: str, *, long: bool = False, seed: int = 1) -> Asked:
 
 def _plugins(installed: Registry, name: str) -> Iterator[Plugin]:
     for plugin in installed.plugins:
-        if name in _names(plugin.origin):
+        if name in _names(plugin.origin) | _offers(plugin):
             yield plugin
+
+
+def _offers(plugin: Plugin) -> set[str]:
+    """Name what a plugin offers besides architectures."""
+    names = {platform.name for added in plugin.platforms.values() for platform in added}
+    names |= {workload.name for workload in plugin.workloads}
+    names |= {scenario.name for scenario in plugin.scenarios}
+    return names | {report.name for report in plugin.reports}
 
 
 def _names(origin: Origin) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ _WIDTH = 116
 
 
 def explained(cls: C) -> C:
-    """Add to a class's docstring the sentence of each field that has one.
+    """Add to a class's docstring the sentence of each field that has one, and leave types and defaults to these.
 
     Args:
         cls: an attrs class whose fields are declared by `switch()`, or have `doc` in their metadata.
@@ -29,7 +30,25 @@ def explained(cls: C) -> C:
         )
     before = (cls.__doc__ or "").rstrip()
     cls.__doc__ = "\n".join((before, "", "    Fields:", *lines, "    "))
+    parameters = [_parameter(field) for field in attrs.fields(cls) if field.init]
+    parameters.sort(key=lambda parameter: parameter.kind)
+    cls.__signature__ = inspect.Signature(parameters)
+    myself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    cls.__init__.__signature__ = inspect.Signature([myself, *parameters])
     return cls
+
+
+class _Default:
+    """A default that stands with its field, in the signature that `help()` shows."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _parameter(field: attrs.Attribute[Any]) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY if field.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
+    default = inspect.Parameter.empty if field.default is attrs.NOTHING else _Default()
+    return inspect.Parameter(field.name, kind, default=default)
 
 
 def _allowed(field: attrs.Attribute[Any]) -> str:

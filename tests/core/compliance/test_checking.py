@@ -8,6 +8,8 @@ import pytest
 from tests.core.compliance.narrow import narrow
 from tests.core.compliance.toys import good, subject, vax
 
+from shootdown._compliance.additions import Additions
+from shootdown._compliance.asked import asked
 from shootdown._compliance.checking import MOST_FINDINGS, check
 from shootdown._compliance.registry import SECTIONS, chosen, statements
 from shootdown._compliance.statement import Finding, Outcome, Said, Statement, Tried, Unevidenced
@@ -103,3 +105,11 @@ def test_what_depends_on_a_function_that_never_ends_is_not_tried(monkeypatch: py
     assert "test_checking.py, line" in message
     assert found["4.2"].why == found["8.2"].why == "flush_range() runs for too long: 4.1 says where"
     assert found["2.1"].word == "shown"
+
+
+def test_a_plugin_is_found_by_what_it_offers() -> None:
+    (subject_,) = asked("fork-storm").subjects
+    assert isinstance(subject_, Additions)
+    assert "fork-storm" in {workload.name for workload in subject_.workloads}
+    with pytest.raises(ShootdownError, match="there is no architecture 'fork-strom'"):
+        asked("fork-strom")
