@@ -109,7 +109,9 @@ def read_axis(
         values, between = _range(source, value, where, grid)
         return Axis(group, name, values, between, of, where)
     given = value if isinstance(value, list) else [value]
-    if not given or not all(isinstance(one, str | int | float) for one in given):
+    if not given:
+        raise source.wrong("its list of values is empty", *where)
+    if not all(isinstance(one, str | int | float) for one in given):
         raise source.wrong("it is a value, a list of values, or a range { from = 1, to = 8 }", *where)
     seen: list[object] = []
     for one in given:

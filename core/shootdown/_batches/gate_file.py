@@ -418,7 +418,7 @@ class _Reader:
                     return self._wrong(message, key, text=str(value))
         for key in ("set", "parameters"):
             for name in self._table(run, key):
-                if name in message:
+                if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message.partition("; nearest")[0]):
                     return self._wrong(message, key, name)
         return self._wrong(message)
 

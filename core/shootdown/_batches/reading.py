@@ -113,7 +113,10 @@ def program_in(source: Source, given: str, *keys: str) -> str | Source:
     if isinstance(own, Mapping) and given in own:
         return with_parameters(Inner(given, source.file, source.lines, own[given], (), ("programs", given)))
     if given.endswith(SUFFIX):
-        return read_file(beside(source, given))
+        path = beside(source, given)
+        if not Path(path).exists():
+            raise source.wrong(f"program {path}: no such file or directory", *keys, text=given)
+        return read_file(path)
     try:
         workload_named(given)
     except ShootdownError as error:

@@ -126,6 +126,8 @@ def _same_command(line: str, name: str) -> bool:
     programs = ("compare", "explain", "history", "diff", "explore", "matrix", "measure")
     if line.startswith(("--patch", "--plugin")):
         return True
+    if not line.startswith("shootdown") and name in ("read", "replay"):  # they say so themselves
+        return True
     word = line.removeprefix("shootdown ").partition(" ")[0]
     if word == "read" and name == "replay":
         return True

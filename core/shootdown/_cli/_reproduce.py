@@ -14,6 +14,7 @@ from shootdown._evidence.reading import read_claims
 from shootdown._evidence.shipped import chosen, shipped
 from shootdown._questions.workers import divided, free_cores
 from shootdown._report.evidence import lines, markdown, summary
+from shootdown._values.errors import ShootdownError
 
 
 @_common.command("reproduce")
@@ -54,6 +55,8 @@ def command(
     with everything that the source leaves open said. docs/how-to/reproduce.md tells how claims are written.
     """
     _common.refuse_both("--json", "--markdown", as_json, as_markdown)
+    if file is None and (files := [name for name in ids if name.endswith(".toml")]):
+        raise ShootdownError(f"{files[0]} is no claim's name: claims of your own are --file {files[0]}")
     asked = chosen(shipped() if file is None else read_claims(file), ids)
     for claim in asked:
         check(claim)

@@ -125,7 +125,9 @@ def _question(file: str, value: Any) -> dict[str, Any]:
 
     then = value.get("asked") if isinstance(value, Mapping) else None
     if not isinstance(then, Mapping):
-        raise ShootdownError(f"{file}: it has no `asked`, as older results have none")
+        older = "it has no `asked`, as older results have none"
+        result = isinstance(value, Mapping) and "schema" in value
+        raise ShootdownError(f"{file}: {older if result else 'it is no result that --json printed'}")
     for name, kind in (*_TYPES.items(), *((name, dict) for name in _TABLES)):
         if not isinstance(then.get(name), kind):
             raise ShootdownError(f"{file}: its asked.{name} is missing or unusable")

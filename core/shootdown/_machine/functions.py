@@ -149,6 +149,7 @@ class Functions:
                 raise
             raise mistake(f"{what}: {one_line(error)}", raised(error) or beginning(replacement)) from error
         if made is not None:  # with `yield` in it, say, nothing of it has run
+            getattr(made, "close", bool)()  # or Python warns of what was never awaited
             raise mistake(
                 f"{what} returned {shown(made)}; it writes steps, and returns nothing", beginning(replacement)
             )

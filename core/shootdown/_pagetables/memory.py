@@ -190,6 +190,8 @@ class PhysicalMemory:
             )
         if frames.size and not (frames.min() >= 0 and frames.max() < 1 << (ADDRESS_BITS - FRAME_SHIFT)):
             raise ShootdownError(f"memory image {file}: a frame lies above 2**{ADDRESS_BITS}")
+        if np.unique(frames).size != frames.size:
+            raise ShootdownError(f"memory image {file}: pfn has a frame twice")
         first = int(frames.min()) >> (SECTION_SHIFT - FRAME_SHIFT) if frames.size else 0
         memory = cls(base=first << SECTION_SHIFT)
         for pfn, content in zip(frames.tolist(), data, strict=True):

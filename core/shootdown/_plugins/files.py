@@ -119,7 +119,7 @@ def why(path: str, error: BaseException, at: object = None) -> str:
         error: what loading it raised.
         at: the function that the error is about, where no line raised it.
     """
-    if isinstance(error, SyntaxError) and error.lineno is not None:
+    if isinstance(error, SyntaxError) and error.lineno:
         where = error.filename or path
         return f"{shown(where)}, line {error.lineno}: {type(error).__name__}: {error.msg}"
     return f"{raised(error) or beginning(at) or shown(path)}: {one_line(error)}"

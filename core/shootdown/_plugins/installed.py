@@ -256,6 +256,10 @@ def _package(origin: Origin) -> str:
     return origin.target.partition(":")[0].partition(".")[0].strip()
 
 
+#: Why a plugin is refused that claims a name twice.
+ITSELF = "it provides twice itself"
+
+
 def without_duplicates(loaded: Iterable[Plugin], refusals: list[Refusal]) -> tuple[Plugin, ...]:
     """Keep the first plugin that claims a name; add a refusal for each later one.
 
@@ -267,7 +271,7 @@ def without_duplicates(loaded: Iterable[Plugin], refusals: list[Refusal]) -> tup
         claims: dict[str, Origin] = {}
         for claim in _claims(plugin):
             if owner := owners.get(claim) or claims.get(claim):
-                whose = "it provides twice itself" if owner is plugin.origin else f"{owner} provides already"
+                whose = ITSELF if owner is plugin.origin else f"{owner} provides already"
                 refusals.append(Refusal(plugin.origin, "duplicate", f"provides {claim}, which {whose}"))
                 break
             claims[claim] = plugin.origin

@@ -106,7 +106,7 @@ class Source:
     def stands_for(self, name: str, value: Value) -> str:
         """Return the text that a parameter's value stands for: itself, or what the file says of a choice."""
         texts = self.tables.get("parameters", {}).get(name)
-        return str(texts[word(value)]) if isinstance(texts, Mapping) else str(value)
+        return str(texts[word(value)]) if isinstance(texts, Mapping) else word(value)
 
     def spot(self, *keys: str, text: str = "") -> Spot:
         """Say where a value was written: the line that has the text, else that of its key, else of its table."""

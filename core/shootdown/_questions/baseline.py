@@ -55,7 +55,8 @@ def read_baseline(text: str) -> dict[str, float]:
         time = _TIME.fullmatch(value) if equals else None
         if time is None or not float(time[1]):
             raise ShootdownError(
-                f"--baseline {text:.60}: {name} is a time above zero, such as {name}=2.475s or 180ms"
+                f"--baseline {text:.60}: {name} is a time above zero with its unit, such as {name}=2.475s or "
+                "180ms"
             )
         found[name] = float(time[1]) * _UNITS[time[2]]
     return found

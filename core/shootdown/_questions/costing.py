@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import attrs
@@ -74,7 +75,7 @@ def _number(name: str, text: str, what: str) -> float:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not value >= 0:
+    if not 0 <= value < math.inf:
         raise ShootdownError(f"{name}={text:.40}: give {what}")
     return value
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -12,7 +13,7 @@ import attrs
 from shootdown._plugins.installed import Registry
 from shootdown._values import inputs
 from shootdown._values.architecture import Architecture
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.kernel import switches_of
 from shootdown._values.platform import COST_NAMES, Cost, Platform
 
@@ -43,11 +44,13 @@ def platform_of_file(installed: Registry, arch: Iterable[str], file: str) -> tup
     tables = inputs.read_toml(file, "platform")[0]
     _known(file, tables, ("platform", "cost", *_TOLD))
     about = _known(file, _table(file, tables, "platform"), _PLATFORM, "platform")
-    architecture = installed.architecture(_text(file, about, "arch"))
+    with _beginning(file, "platform.arch"):
+        architecture = installed.architecture(_text(about, "arch"))
     wanted = tuple(arch)
     if wanted and architecture.name not in wanted and "all" not in wanted:
         raise ShootdownError(f"platform {file} is one of {architecture.name}, not of {' or '.join(wanted)}")
-    like = installed.platform(architecture.name, _text(file, about, "like"))
+    with _beginning(file, "platform.like"):
+        like = installed.platform(architecture.name, _text(about, "like"))
     costs = {
         _name(file, name): _cost(file, name, one)
         for name, one in _table(file, tables, "cost", needed=False).items()
@@ -110,10 +113,21 @@ def _table(file: str, tables: Mapping[str, Any], name: str, *, needed: bool = Tr
     return found
 
 
-def _text(file: str, table: Mapping[str, Any], name: str) -> str:
-    found = table.get(name)
+@contextlib.contextmanager
+def _beginning(file: str, key: str) -> Iterator[None]:
+    """Let an error begin with the file and the key that it is about."""
+    try:
+        yield
+    except ShootdownError as error:
+        raise ShootdownError(f"platform {file}: {key}: {error}") from None
+
+
+def _text(table: Mapping[str, Any], name: str) -> str:
+    if name not in table:
+        raise ShootdownError("it is missing; `shootdown list platforms` has the names")
+    found = table[name]
     if not isinstance(found, str):
-        raise ShootdownError(f"platform {file}: platform.{name} is a name")
+        raise ShootdownError(f"it is a name, not {found!r:.40}")
     return found
 
 
@@ -122,7 +136,9 @@ def _whole(file: str, about: Mapping[str, Any], like: Platform, name: str) -> in
     declared = dict(switches_of(Platform))[name].metadata
     found, least, most = about.get(name, getattr(like, name)), declared["minimum"], declared["maximum"]
     if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
-        raise ShootdownError(f"platform {file}: platform.{name} is a whole number from {least} to {most}")
+        raise ShootdownError(
+            f"platform {file}: platform.{name} is a whole number from {least} to {most}, not {shown(found)}"
+        )
     return found
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from shootdown._plugins.registry import registry
 from shootdown._records.recording import Recording
 from shootdown._records.recording import read as read_recording
+from shootdown._values.errors import ShootdownError
 from shootdown._values.recorded import Recorded
 
 
@@ -28,6 +29,11 @@ def read(
         ShootdownError: a file can't be opened, or none has anything that is known.
     """
     paths = [files] if isinstance(files, str | os.PathLike) else list(files)
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ShootdownError(
+                f"recording {os.fspath(path)}: it is given twice, and would be counted twice"
+            )
     installed = registry()
     name = None if arch is None else installed.architecture(arch).name
     return read_recording(paths, known(), arch=name, progress=progress)

@@ -194,8 +194,19 @@ def proposals(architectures: Iterable[HasChanges] = ()) -> tuple[str, ...]:
 
 def _read(name: str, architecture: HasChanges) -> tuple[str | None, Release, str | None]:
     """Read the name of a kernel: the proposal, the release, and a remark on it."""
-    proposal, asked = _parse_name(name, (*CHANGES, *architecture.changes))
-    release, remark = parse_release(asked)
+    table = (*CHANGES, *architecture.changes)
+    proposal, asked = _parse_name(name, table)
+    try:
+        release, remark = parse_release(asked)
+    except ShootdownError:
+        merged = [
+            one for one in table if len(asked) > 7 and one.mainline and one.commit.startswith(asked[:12])
+        ]
+        if not merged:
+            raise
+        raise ShootdownError(
+            f"kernel {name!r:.40} is a commit, which {merged[0].mainline} has first: write a release"
+        ) from None
     return proposal, release, remark
 
 

@@ -88,6 +88,14 @@ def wrong(tmp_path: Path, text: str) -> str:
             '[check.a]\nprogram = "anonymous"\nno_new_findings = true\n',
             "check.a.program: no_new_findings hunts",
         ),
+        (
+            CHECK.replace("hugetlb-munmap", "gone.toml") + "max_sync_ipis = 1\n",
+            "line 4, check.a.program: program",
+        ),
+        (
+            CHECK.replace("tables = 2", "tables = 2, tables2 = 1") + "max_sync_ipis = 1\n",
+            "check.a.parameters.tables2: workload hugetlb-munmap has no parameter 'tables2'",
+        ),
         ('[check."a b"]\nprogram = "anonymous"\n', "a name is letters, digits"),
     ],
 )

@@ -48,6 +48,7 @@ def wrong(tmp_path: Path, text: str, *patches: Path) -> str:
             "s.toml, line 4, parameters.table: workload hugetlb-munmap has no",
         ),
         (START + '[parameters]\ntables = [1, "x"]\n', "s.toml, line 4, parameters.tables: -p tables=x"),
+        (START + "[parameters]\ntables = []\n", "parameters.tables: its list of values is empty"),
         (START + "[parameters]\ntables = { from = 4 }\n", "parameters.tables.to: a range has `to`"),
         (START + "[parameters]\ntables = { from = 4, to = 1 }\n", "`from` is less than `to`, not 4 and 1"),
         (START + "[parameters]\ntables = { from = 0, to = 4 }\n", "parameters.tables: -p tables=0"),

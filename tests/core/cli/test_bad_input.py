@@ -35,6 +35,13 @@ def test_a_name_in_other_letters_is_near_to_the_name_in_small_ones(
         (("explore", "unshare-gup", "--states", "x"), "'x' is not a whole number from 1 on"),
         (("matrix", "--jobs", "all"), "'all' is not a whole number from 1 to 256"),
         (("tlb", "x.bin", "--seed", "nan"), "'nan' is not a whole number from 0 to 9223372036854775807"),
+        (("compare", *X86, "--set", "cost.lock_ns=1e400"), "cost.lock_ns=1e400: give nanoseconds"),
+        (
+            ("compare", *X86, "--kernel", "1013af4f585f"),
+            "a commit, which 6.16-rc1 has first: write a release",
+        ),
+        (("reproduce", "mine.toml"), "claims of your own are --file mine.toml"),
+        (("read", "trace.txt", "trace.txt"), "recording trace.txt: it is given twice"),
         (("compare", *X86, "-p", "tables=four"), "-p tables=four: it is a whole number from 1 to 1000000"),
     ],
 )

@@ -165,8 +165,8 @@ def test_every_option_that_takes_a_file_is_known_to_read_or_to_write_it() -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[]", "it has no `asked`"),
-        ("{}", "it has no `asked`"),
+        ("[]", "it is no result that --json printed"),
+        ("{}", "it is no result that --json printed"),
         ("{", "it is no JSON"),
         ('{"asked": {"command": "compare"}}', "its asked.arguments is missing"),
         ("command=warm", "'warm' is no command whose answer"),

@@ -27,7 +27,7 @@ def test_times_are_read_with_their_units() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("elapsed=2", "elapsed is a time above zero, such as elapsed=2.475s"),
+        ("elapsed=2", "elapsed is a time above zero with its unit, such as elapsed=2.475s"),
         ("elapsed", "elapsed is a time above zero"),
         ("elapsed=0s", "elapsed is a time above zero"),
         ("elapsed=-1s", "elapsed is a time above zero"),

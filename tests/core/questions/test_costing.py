@@ -53,7 +53,7 @@ def test_a_cost_that_is_given_is_not_scaled() -> None:
         ("cost.fault", "1e13", "must not lie above"),
         ("platform.ghz", "fast", "a clock rate in GHz"),
         ("platform.ghz", "0", "a clock rate above 0 and below 100"),
-        ("platform.ghz", "inf", "a clock rate above 0 and below 100"),
+        ("platform.ghz", "inf", "a clock rate in GHz above 0 and below 100"),
     ],
 )
 def test_what_is_no_cost_is_refused_in_a_line(name: str, text: str, says: str) -> None:

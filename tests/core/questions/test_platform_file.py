@@ -83,11 +83,15 @@ def test_a_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (('[platform]\narch = "x86"', "[platform]\n"), "platform.arch is a name"),
+        (('[platform]\narch = "x86"', "[platform]\n"), r"mine\.toml: platform.arch: it is missing"),
+        (('arch = "x86"', "arch = 5"), "platform.arch: it is a name, not 5"),
         (("[platform]", "[platfrm]"), "has no 'platfrm'; nearest: platform"),
-        (('like = "kvm-guest"', 'like = "kvm-gast"'), "kvm-gast"),
+        (
+            ('like = "kvm-guest"', 'like = "kvm-gast"'),
+            "platform.like: there is no x86 platform 'kvm-gast'; nearest: kvm",
+        ),
         (("cpus = 3", "cpus = 0"), "platform.cpus is a whole number from 1"),
-        (("cpus = 3", "cpus = true"), "platform.cpus is a whole number from 1"),
+        (("cpus = 3", "cpus = true"), "platform.cpus is a whole number from 1 to 8192, not"),
         (("cpus = 3", "sockets = 65"), "platform.sockets is a whole number from 1 to 64"),
         (("cpus = 3", "smt = 0"), "platform.smt is a whole number from 1 to 8"),
         (("cpus = 3", "smt_adjacent = 1"), "platform.smt_adjacent is true or false"),

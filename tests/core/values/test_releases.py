@@ -85,6 +85,7 @@ def test_a_release_after_the_end_of_its_series_is_its_last_with_a_remark() -> No
         ("6", "is not a release"),
         ("", "is not a release"),
         ("banana", "is not a release"),
+        ("8ce720d5bd91", "is a commit, which 6.19-rc7 has first"),
         ("proposal:skip", "there is: proposal:skip-redundant-sync, proposal:targeted-sync"),
         ("proposal:targeted-sync@6.20", "after 6.19 comes 7.0"),
         ("proposal:targeted-sync@", "is not a release"),
