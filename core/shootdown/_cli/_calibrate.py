@@ -40,6 +40,7 @@ def command(file: str, checks: bool, like: str | None, force: bool, as_json: boo
     from shootdown._plugins.registry import registry
     from shootdown._questions.platform_file import SUFFIX, platform_of_file, written
     from shootdown._report import calibration as report
+    from shootdown._values.outputs import check_place, replacing
 
     if not file.endswith(SUFFIX):
         raise ShootdownError(f"{file}: a platform's file ends in {SUFFIX}")
@@ -50,6 +51,8 @@ def command(file: str, checks: bool, like: str | None, force: bool, as_json: boo
         raise ShootdownError(
             f"--like is for a new calibration, and --check takes {file} as it is: give --force too"
         )
+    if not there or force:
+        check_place("calibrate", Path(file))
     found = this_machine(like)
     prepare()
     told: dict[str, Any] = {"schema": 1, "machine": {**attrs.asdict(found), "file": file}}
@@ -67,7 +70,8 @@ def command(file: str, checks: bool, like: str | None, force: bool, as_json: boo
             platform = attrs.evolve(here, costs=result.costs.costs)
             summary = f"measured: {found.cpu}, {found.cpus} CPUs, Linux {found.kernel}, like {base.name}"
             text = written(found.arch, base.name, summary, platform, _how(found, result))
-            _write(file, text)
+            with replacing(Path(file)) as stream:
+                stream.write(text)
             _, platform = platform_of_file(registry(), (found.arch,), file)
             told |= report.to_dict(result)
             if not as_json:
@@ -107,11 +111,3 @@ def _how(found: Any, result: Any) -> dict[str, Any]:
         },
         "refill": {f"{one.pages} pages of {one.page >> 10}K": one.ns for one in result.refills},
     }
-
-
-def _write(file: str, text: str) -> None:
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise ShootdownError(f"{file}: {why.lower()}") from None

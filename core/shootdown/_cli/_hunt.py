@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -49,7 +50,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
     "--seed", metavar="S", type=_common.Whole(0, (1 << 63) - 1), default=1, help="Of the random programs."
 )
 @click.option(
-    "--keep", metavar="DIR", type=click.Path(file_okay=False), help="Write each find as a program there."
+    "--keep", metavar="DIR", type=click.Path(path_type=Path), help="Write each find as a program there."
 )
 @_common.jobs_option
 @_common.json_option
@@ -58,7 +59,7 @@ def command(
     size: int,
     seconds: float,
     seed: int,
-    keep: str | None,
+    keep: Path | None,
     jobs: int | None,
     as_json: bool,
 ) -> None:
@@ -71,7 +72,10 @@ def command(
     from shootdown._questions.hunt import Hunt, grounds
     from shootdown._questions.workers import free_cores
     from shootdown._report.hunt import finding_lines, summary_lines, write_programs
+    from shootdown._values.outputs import check_folder
 
+    if keep is not None:
+        check_folder("--keep", keep)
     there = grounds(
         arch=about.arch,
         platforms=about.platform,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def summary_lines(done: Sequence[Hunted], width: int) -> Iterator[str]:
         yield from wrap(remark, width, subsequent_indent=_INDENT)
 
 
-def write_programs(folder: str, findings: Sequence[Finding]) -> list[str]:
+def write_programs(folder: Path, findings: Sequence[Finding]) -> list[str]:
     """Write each finding as a program file that `explore` runs, and return the names of the files."""
     os.makedirs(folder, exist_ok=True)
     names: list[str] = []
@@ -79,8 +80,6 @@ def write_programs(folder: str, findings: Sequence[Finding]) -> list[str]:
         words = re.sub(r"[^a-z]+", "-", finding.sketch.said.lower().replace("heap", "")).strip("-")
         name = f"{number:02}-{finding.invariant}-{words}"[:60].strip("-") + ".toml"
         path = os.path.join(folder, name)
-        from pathlib import Path  # only when needed
-
         with replacing(Path(path)) as stream:
             stream.write(
                 finding.sketch.toml(

@@ -74,13 +74,13 @@ def refusal(path: str | os.PathLike[str]) -> str | None:
 
 
 def no_file(path: str | os.PathLike[str]) -> str | None:
-    """Say why a path is no regular file: None if it is one.
+    """Say why a path is no regular file that may be read: None if it is one.
 
     Args:
         path: of what is there, or is not.
     """
     if os.path.isfile(path):
-        return None
+        return None if os.access(path, os.R_OK) else "permission denied"
     if os.path.isdir(path):
         return "it is a folder"
     return refusal(path) or "there is no such file"

@@ -86,7 +86,29 @@ def check_place(option: str, path: Path) -> None:
         raise ShootdownError(f"{option} -: standard output has the report; give the name of a file")
     if path.is_dir():  # so is a name without a letter, which means the folder that one is in
         raise ShootdownError(f"{option} {path}: it is a folder; give the name of a file")
-    if circular(path):
-        raise ShootdownError(f"{option} {path}: {CIRCULAR}")
+    _refuse_circular(option, path)
     if not path.absolute().parent.is_dir():
         raise ShootdownError(f"{option} {path}: there is no folder {path.parent}")
+
+
+def check_folder(option: str, path: Path) -> None:
+    """Refuse a place at which an option can't write files, before the command begins.
+
+    Args:
+        option: its name, such as `--keep`.
+        path: of a folder that is there, or is to be made with those above it.
+
+    Raises:
+        ShootdownError: it leads to itself, or what is there is no folder that may be written to.
+    """
+    _refuse_circular(option, path)
+    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise ShootdownError(f"{option} {path}: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ShootdownError(f"{option} {path}: {there} may not be written to")
+
+
+def _refuse_circular(option: str, path: Path) -> None:
+    if circular(path):
+        raise ShootdownError(f"{option} {path}: {CIRCULAR}")

@@ -97,6 +97,8 @@ def test_neither_a_device_nor_a_named_pipe_is_read(words, tmp_path, monkeypatch,
         (("walk", "0", "--root", "0", "--format", "x86_64-4level", "--memory"), "loop.raw"),
         (("sweep", "sweep.toml", "--out"), "loop.csv"),
         (("explain", "fork-storm", "--perfetto"), "loop.json"),
+        (("calibrate",), "loop.toml"),
+        (("hunt", "--keep"), "loop"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, tuple) else words,
 )

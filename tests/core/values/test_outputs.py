@@ -128,3 +128,15 @@ def test_a_hyphen_is_no_name_of_a_file(
     assert _cli.run([*arguments, "-"]) == 2
     assert f"{arguments[-1]} -: standard output has the report" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("folder", ["file", "file/finds", "/dev/null"])
+def test_finds_that_can_not_be_kept_are_not_looked_for(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert _cli.run(["hunt", "--size", "1", "--keep", folder]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"shootdown: error: --keep {folder}: ")
+    assert error.endswith(" is no folder\n")
