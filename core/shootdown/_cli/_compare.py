@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -81,7 +81,8 @@ def command(
             settings=about.settings,
             patch=about.patch,
         )
-        with _progress.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
+        sooner = _sooner(chosen, about.parameters)
+        with _progress.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS), sooner) as advance:
             besides = () if as_json or form or own else _told_of(chosen)
             done.extend(run_cases(chosen, advance, besides))  # what was done before an interrupt stays
         if draws or why_range:
@@ -168,6 +169,17 @@ def _add_base(done: list[Result], base: Mapping[str, float]) -> None:
 def _what(workload: str, rows: int) -> str:
     """Return the label of the progress bar."""
     return f"{workload}: {rows} row{'s' if rows > 1 else ''}"
+
+
+def _sooner(chosen: list[Case[Workload]], given: Mapping[str, Any]) -> str:
+    """Return what to say to whoever waits for a large workload; empty where nothing is smaller."""
+    from shootdown._questions.trials import sizes
+
+    less = sizes(chosen[0].program, given).items() - dict(given).items() if chosen else ()
+    if not less:
+        return ""
+    words = " ".join(f"-p {name}={value}" for name, value in sorted(less))
+    return f"a smaller one is answered at once and still shows what kernels do differently: {words}"
 
 
 def _told_of(chosen: list[Case[Workload]]) -> Sequence[Callable[[], object]]:

@@ -21,20 +21,25 @@ class _Now:
 
     def __init__(self) -> None:
         self.console: Any = None
-        self.text = ""
+        self.text = self.sooner = ""
         self.began = time.monotonic()
         self.next = self.began + self.FIRST
 
-    def begin(self, text: str) -> None:
-        self.text = text
+    def begin(self, text: str, sooner: str = "") -> None:
+        self.text, self.sooner = text, sooner
         self.began = time.monotonic()
         self.next = self.began + self.FIRST
 
     def tick(self) -> None:
         moment = time.monotonic()
-        if self.text and self.console is None and moment >= self.next:
-            self.next = moment + self.OFTEN
+        if not self.text or moment < self.next:
+            return
+        self.next = moment + self.OFTEN
+        if self.console is None:
             note(f"{self.text}; {moment - self.began:.0f} s so far")
+        if self.sooner:
+            note(self.sooner)
+            self.sooner = ""
 
 
 now = _Now()
@@ -51,11 +56,11 @@ def note(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _shown(console: Any, text: str) -> Iterator[None]:
+def _shown(console: Any, text: str, sooner: str = "") -> Iterator[None]:
     """Let `note` print above what a console shows; without one, print a line about `text` now and then."""
     before = now.text
     now.console = console
-    now.begin(text)
+    now.begin(text, sooner)
     try:
         yield
     finally:
@@ -83,7 +88,7 @@ def working() -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
+def progress(what: str, total: int, sooner: str = "") -> Iterator[Callable[..., None]]:
     """Show progress on standard error, and yield a function to call after each part.
 
     A terminal shows a bar; elsewhere a line is written now and then. The function takes how many parts are done, one
@@ -92,6 +97,7 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     Args:
         what: what is being done, a few words.
         total: how many parts there are.
+        sooner: a line for those who wait for some time: what is done sooner.
     """
     if total < 2 or not sys.stderr.isatty():
         done, doing_now = 0, what
@@ -102,7 +108,7 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
             now.text = f"{doing_now}: {done} of {total} done" if total else f"{doing_now}: {done:,} done"
             now.tick()
 
-        with _shown(None, f"{what}: 0 of {total} done" if total else what):
+        with _shown(None, f"{what}: 0 of {total} done" if total else what, sooner):
             yield advance
         return
     from rich.progress import Progress
@@ -110,7 +116,7 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     shown = _console.console(sys.stderr)
     with (
         Progress(console=shown, transient=True, redirect_stdout=False, redirect_stderr=False) as bar,
-        _shown(shown, what),
+        _shown(shown, what, sooner),
     ):
         task = bar.add_task(what, total=total)
         yield lambda parts=1, doing=None: bar.update(task, advance=parts, description=doing)

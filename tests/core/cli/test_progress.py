@@ -44,10 +44,15 @@ def test_without_a_terminal_a_line_now_and_then_says_what_is_being_done(
             now[0] += 4
             advance()
     assert capsys.readouterr().err.splitlines() == ["shootdown: counting: 2 of 4 done; 8 s so far"]
-    with _progress.progress("counting", 4) as advance:
+    with _progress.progress("counting", 4, "less is counted sooner") as advance:
         for _ in range(4):
             advance()
     assert capsys.readouterr().err == ""
+    with _progress.progress("counting", 4, "less is counted sooner") as advance:
+        for _ in range(4):
+            now[0] += 10
+            advance()
+    assert capsys.readouterr().err.count("shootdown: less is counted sooner\n") == 1
 
 
 def test_what_is_compiled_is_said_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
