@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from typing import Any
 
 import pytest
+from tests.core.explore.every_target import every_target
 
 from shootdown._cli import run
+from shootdown._report.targets import lines
 
 _SHARED = ["--arch", "arm64,x86,powerpc", "--kernel", "6.18.2,7.0"]
 
@@ -17,8 +21,17 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def test_json_rows_have_the_promised_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = json.loads(printed(capsys, *_SHARED, "--json"))["rows"]
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    """Return what the command prints of `_SHARED` as JSON."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert run(["targets", *_SHARED, "--json"]) == 0
+    found: list[dict[str, Any]] = json.loads(printed.getvalue())["rows"]
+    return found
+
+
+def test_json_rows_have_the_promised_fields(rows: list[dict[str, Any]]) -> None:
     assert {row["arch"] for row in rows} == {"arm64", "x86", "powerpc"}
     for row in rows:
         assert {
@@ -33,9 +46,8 @@ def test_json_rows_have_the_promised_fields(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_each_platform_and_kernel_has_a_row_of_json_and_a_place_in_the_table(
-    capsys: pytest.CaptureFixture[str],
+    rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = json.loads(printed(capsys, *_SHARED, "--json"))["rows"]
     text = printed(capsys, *_SHARED)
     headings = [line for line in text.splitlines() if line.split(" ")[0] in ("arm64", "x86", "powerpc")]
     for arch, platform in {(row["arch"], row["platform"]) for row in rows}:
@@ -44,14 +56,11 @@ def test_each_platform_and_kernel_has_a_row_of_json_and_a_place_in_the_table(
         )
 
 
-@pytest.mark.parametrize("columns", [80, pytest.param(100, marks=pytest.mark.long)])
-def test_the_table_fits_the_terminal(
-    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    lines = printed(capsys).splitlines()
-    command = next(line for line in lines if "shootdown explain" in line)
-    assert max(len(line) for line in lines if line != command) <= columns
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_table_fits_the_terminal(columns: int) -> None:
+    table = list(lines(every_target(), columns))
+    command = next(line for line in table if "shootdown explain" in line)
+    assert max(len(line) for line in table if line != command) <= columns
 
 
 def test_a_stale_entry_is_named_in_its_cell_and_the_footer_says_how_to_see_why(
@@ -81,10 +90,10 @@ def test_where_nothing_is_left_no_command_is_named(capsys: pytest.CaptureFixture
 
 
 def test_markdown_has_a_row_for_each_group(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = printed(capsys, *_SHARED, "--markdown").splitlines()
-    rows = [line for line in lines if line.startswith("| ")]
-    assert all(line.count("|") == rows[0].count("|") for line in rows)
-    assert any("neoverse-v2" in line and "NO: stale" in line for line in rows)
+    written = printed(capsys, *_SHARED, "--markdown").splitlines()
+    table = [line for line in written if line.startswith("| ")]
+    assert all(line.count("|") == table[0].count("|") for line in table)
+    assert any("neoverse-v2" in line and "NO: stale" in line for line in table)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import pytest
+from tests.core.explore.every_target import every_target
 
 from shootdown._questions.explore import explorations, explore_case
 from shootdown._questions.targets import ALL, LAZY, NONE, PATHS, Target
@@ -25,7 +26,7 @@ _WHAT_IFS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 @cache
 def judged() -> list[tuple[Group, Target, tuple[str, ...]]]:
     """Return one target of each group of platforms and kernels that do the same, with its what-ifs."""
-    found = [(group, target, ()) for group in groups(targets()) for _, target in group.rows]
+    found = [(group, target, ()) for group in groups(every_target()) for _, target in group.rows]
     found += [
         (group, target, settings)
         for arch, kernel, settings in _WHAT_IFS
