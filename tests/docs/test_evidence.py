@@ -1,4 +1,7 @@
-"""docs/evidence.md has what runs give. Run this file to write it, its pictures, and nothing else."""
+"""docs/evidence.md has what runs give. Run this file to write it, its pictures, and nothing else.
+
+That its rows are what short runs give is a test of tests/core/evidence/test_verdicts.py, which has those runs.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,6 @@ from shootdown._report.evidence_pictures import ALL, CURVES, draw
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "evidence.md"
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
-#: Series whose runs take longer than the others: docs/evidence.md is compared with them by `make long`.
-LONG = ("A01", "A09", "A10", "A37", "B01", "B03", "B06", "C01")
 
 
 def table(rows: list[Row]) -> str:
@@ -26,14 +27,6 @@ def table(rows: list[Row]) -> str:
 def written() -> str:
     text = PAGE.read_text()
     return text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
-
-
-@pytest.mark.compiled
-def test_the_page_has_what_runs_give() -> None:
-    rows = [reproduce(claim) for claim in shipped() if claim.name.partition("-")[0] not in LONG]
-    lines = [line for line in markdown(rows) if line.startswith(("| ", "* **"))]
-    there = set(written().splitlines())
-    assert [line for line in lines if line not in there] == [], "make evidence writes docs/evidence.md anew"
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -70,3 +71,26 @@ def test_help_lists_and_errors_import_nothing_heavy(lines: list[str], module: st
     statuses, importing = answered(lines, module)
     assert statuses == [(line, 2 if line in FAILS else 0) for line in lines]
     assert importing == []
+
+
+CYCLES = """
+import atexit, gc, sys
+from shootdown.__main__ import main
+looked = []
+atexit.register(lambda: print(len(looked), gc.get_freeze_count() > 100_000, file=sys.stderr))
+gc.collect()
+gc.callbacks.append(lambda phase, _: looked.append(phase))
+main()
+"""
+
+
+def test_a_small_command_never_looks_for_cycles_not_even_as_it_ends() -> None:
+    line = "compare hugetlb-munmap --arch x86 -p tables=4"
+    done = subprocess.run(
+        [sys.executable, "-c", CYCLES, *line.split()],
+        env={**os.environ, "SHOOTDOWN_COMPILE": "auto"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.split() == ["0", "True"]

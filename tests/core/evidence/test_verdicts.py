@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from shootdown._evidence.claim import Claim
 from shootdown._evidence.judging import NO_CLAIM, VERDICTS, Row, reproduce
 from shootdown._evidence.shipped import shipped
+from shootdown._report.evidence import markdown
 
 RECORD = Path(__file__).parent / "verdicts.json"
 #: Claims whose runs take more than two seconds of CPU time each.
 LONG = ("B01", "B03", "C01", "C01-after")
+#: Series that docs/evidence.md is compared with by `make long` alone.
+LONG_ON_THE_PAGE = ("A01", "A09", "A10", "A37", "B01", "B03", "B06", "C01")
 
 
 def recorded() -> dict[str, Any]:
@@ -32,8 +36,15 @@ def claims(*, long: bool) -> list[Claim]:
     return [claim for claim in shipped() if (claim.name in LONG) is long]
 
 
+@cache
+def reproduced(name: str) -> Row:
+    """Return what runs give for a claim: once for the tests of verdicts and of the page."""
+    (claim,) = (one for one in shipped() if one.name == name)
+    return reproduce(claim)
+
+
 def judge(claim: Claim) -> None:
-    row, before = reproduce(claim), recorded()[claim.name]
+    row, before = reproduced(claim.name), recorded()[claim.name]
     now = entry(row)
     worse = VERDICTS.index(now["verdict"]) > VERDICTS.index(before["verdict"])
     assert not worse, f"{claim.name} was {before['verdict']} and is {now['verdict']}: {row.reason}"
@@ -83,6 +94,16 @@ def test_no_verdict_gets_worse(claim: Claim) -> None:
     judge(claim)
 
 
+@pytest.mark.compiled
+def test_the_page_has_what_runs_give() -> None:
+    from tests.docs.test_evidence import written  # not where this file is a script
+
+    rows = [reproduced(one.name) for one in shipped() if one.name.partition("-")[0] not in LONG_ON_THE_PAGE]
+    lines = [line for line in markdown(rows) if line.startswith(("| ", "* **"))]
+    there = set(written().splitlines())
+    assert [line for line in lines if line not in there] == [], "make evidence writes docs/evidence.md anew"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("claim", claims(long=True), ids=lambda claim: claim.name)
 def test_no_verdict_of_long_runs_gets_worse(claim: Claim) -> None:
@@ -92,7 +113,7 @@ def test_no_verdict_of_long_runs_gets_worse(claim: Claim) -> None:
 def test_what_is_no_claim_says_where_it_stands() -> None:
     for claim in shipped():
         if claim.measure == "none":
-            row = reproduce(claim)
+            row = reproduced(claim.name)
             assert row.verdict == NO_CLAIM
             assert row.reason
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.core.explore.expected import explored
 
-from shootdown._questions.explore import explorations, explore_case, scenario_named
+from shootdown._questions.explore import scenario_named
 from shootdown._values.scenario import Expect
 from shootdown._values.verdict import SAFE
 
@@ -15,15 +16,7 @@ CELLS = [(name, cell) for name in NAMES for cell in scenario_named(name).expecte
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "cell"), CELLS)
 def test_the_verdict_is_the_expected_one_and_a_safe_one_has_seen_the_window(name: str, cell: Expect) -> None:
-    (case,) = explorations(
-        name,
-        arch=[cell.arch],
-        platforms=[cell.platform] if cell.platform else [],
-        kernels=[cell.kernel],
-        parameters=cell.parameters,
-        settings=cell.settings,
-    )
-    verdict = explore_case(case)
+    verdict = explored(name, cell)
     assert verdict.verdict == cell.verdict, verdict
     if cell.verdict == SAFE:
         assert set(scenario_named(name).window) <= verdict.reached

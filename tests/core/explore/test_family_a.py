@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+from tests.core.explore.expected import explored
 
 from shootdown._explore.engine import Explorer
 from shootdown._explore.mutate import Primitive, primitives, without
@@ -64,7 +65,7 @@ def test_each_cell_has_the_verdict_beside_its_scenario_and_a_safe_one_reached_th
     name: str, cell: Expect
 ) -> None:
     """A SAFE without the racy window would be empty; a BUG is never a deadlock."""
-    found = verdict_of(name, cell.arch, cell.platform, cell.kernel, *cell.settings, **cell.parameters)
+    found = explored(name, cell)
     assert found.verdict == cell.verdict, (found.invariant, found.reason, cell.why)
     if found.verdict == "safe":
         assert set(registry().scenarios()[name].window) <= found.reached

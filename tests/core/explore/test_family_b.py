@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import attrs
 import numpy as np
 import pytest
+from tests.core.explore.expected import explored
 
 from shootdown._explore.engine import Explorer
 from shootdown._explore.mutate import Primitive, primitives, without
@@ -48,7 +49,7 @@ def _problem(name: str, cell: Expect) -> Problem:
 
 @pytest.mark.parametrize(("name", "cell"), CELLS, ids=IDS)
 def test_the_verdict_is_the_expected_one_and_a_safe_one_has_seen_the_window(name: str, cell: Expect) -> None:
-    verdict = explore_case(_case(name, cell))
+    verdict = explored(name, cell)
     assert verdict.verdict == cell.verdict, verdict
     if cell.verdict == SAFE:
         assert set(scenario_named(name).window) <= verdict.reached

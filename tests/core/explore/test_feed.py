@@ -6,6 +6,7 @@ from itertools import product
 
 import attrs
 import pytest
+from tests.core.explore.expected import case_of, explored
 
 from shootdown._explore.engine import Explorer
 from shootdown._explore.mutate import primitives, without
@@ -14,7 +15,6 @@ from shootdown._explore.soak import Soak
 from shootdown._machine import ops as o
 from shootdown._machine.code import StepNote
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import Case
 from shootdown._questions.explore import Verdict, explorations, explore_case
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.verdict import BUG, SAFE
@@ -41,27 +41,15 @@ REDUNDANT = {
 }
 
 
-def _case(name: str, expect: Expect) -> Case[Scenario]:
-    (case,) = explorations(
-        name,
-        arch=[expect.arch or "x86"],
-        platforms=[expect.platform] if expect.platform else (),
-        kernels=[expect.kernel],
-        settings=expect.settings,
-        parameters=expect.parameters,
-    )
-    return case
-
-
 def _verdict(
     name: str, *settings: str, arch: str = "x86", kernel: str = "7.0", **parameters: object
 ) -> Verdict:
-    return explore_case(_case(name, Expect("", arch, "", kernel, settings, parameters)))
+    return explore_case(case_of(name, Expect("", arch, "", kernel, settings, parameters)))
 
 
 @pytest.mark.parametrize(("name", "expect"), EXPECTED, ids=str)
 def test_verdicts_are_as_expected_and_a_safe_one_has_seen_the_racy_window(name: str, expect: Expect) -> None:
-    verdict = explore_case(_case(name, expect))
+    verdict = explored(name, expect)
     assert verdict.verdict == expect.verdict, verdict
     if verdict.verdict == SAFE and not (name == "anon-vma-degree" and expect.parameters):
         assert set(registry().scenarios()[name].window) <= verdict.reached
@@ -90,7 +78,7 @@ def test_each_lock_and_fence_is_needed_in_a_cell_or_has_a_reason_not_to_be(name:
     for expect in registry().scenarios()[name].expected:
         if expect.verdict != SAFE:
             continue
-        case = _case(name, expect)
+        case = case_of(name, expect)
         problem = case.program.build(case.setup())
         whole = Explorer(problem)
         assert whole.search().verdict == SAFE
@@ -108,7 +96,7 @@ def test_each_lock_and_fence_is_needed_in_a_cell_or_has_a_reason_not_to_be(name:
     ("name", "expect"), [cell for cell in EXPECTED if cell[0] not in HISTORIES[:2]], ids=str
 )
 def test_reductions_change_no_verdict(name: str, expect: Expect) -> None:
-    case = _case(name, expect)
+    case = case_of(name, expect)
     whole = explore_case(case)
     for fuse, dead, symmetry in product((False, True), repeat=3):
         found = explore_case(case, reductions=Reductions(fuse=fuse, dead=dead, symmetry=symmetry))
@@ -149,7 +137,7 @@ def test_a_weaker_memory_model_hides_no_bug(name: str) -> None:
         settings = tuple(s for s in expect.settings if not s.startswith("memory_model"))
         found = [
             explore_case(
-                _case(name, attrs.evolve(expect, settings=(*settings, f"memory_model={memory}")))
+                case_of(name, attrs.evolve(expect, settings=(*settings, f"memory_model={memory}")))
             ).verdict
             for memory in ("sc", "tso", "weak")
         ]
@@ -202,7 +190,7 @@ def test_a_page_that_is_there_is_read_without_the_invalidate_lock() -> None:
 
 
 def test_without_the_fix_the_range_may_also_read_what_another_file_wrote() -> None:
-    case = _case("hole-punch-fill", Expect("", settings=("scenario.fix=false",)))
+    case = case_of("hole-punch-fill", Expect("", settings=("scenario.fix=false",)))
     problem = case.program.build(case.setup())
     steps = problem.machine.code.steps.copy().reshape(-1, 5)
     (stale,) = (pc for pc, step in enumerate(steps) if int(step[0]) == o.FAIL and int(step[1]) == 1)
@@ -217,7 +205,7 @@ def test_without_the_fix_the_range_may_also_read_what_another_file_wrote() -> No
 
 @pytest.mark.parametrize(("fix", "loads"), [("false", 2), ("true", 1)])
 def test_the_newer_form_looks_the_head_up_once_less(fix: str, loads: int) -> None:
-    case = _case("compound-head", Expect("", settings=(f"scenario.fix={fix}",)))
+    case = case_of("compound-head", Expect("", settings=(f"scenario.fix={fix}",)))
     code = case.program.build(case.setup()).machine.code
     reads = [pc for pc, step in enumerate(code.steps.reshape(-1, 5)) if int(step[0]) == o.V_LOAD]
     assert len([pc for pc in reads if code.notes[pc].function == "page_add_file_rmap"]) == loads
@@ -242,7 +230,7 @@ def test_the_two_merges_differ_in_what_their_first_parents_lack() -> None:
 
 def _edited(name: str, edits: dict[int, tuple[int, ...]], expect: Expect) -> Outcome:
     """Explore a scenario with some of its steps replaced."""
-    case = _case(name, expect)
+    case = case_of(name, expect)
     problem = case.program.build(case.setup())
     steps = problem.machine.code.steps.copy().reshape(-1, 5)
     for pc, step in edits.items():
@@ -252,7 +240,7 @@ def _edited(name: str, edits: dict[int, tuple[int, ...]], expect: Expect) -> Out
 
 
 def _notes(name: str, expect: Expect) -> tuple[StepNote, ...]:
-    case = _case(name, expect)
+    case = case_of(name, expect)
     return case.program.build(case.setup()).machine.code.notes
 
 
@@ -264,7 +252,7 @@ def _steps_that_say(name: str, text: str) -> list[int]:
 
 @pytest.mark.parametrize("name", HISTORIES[:2])
 def test_operations_that_come_between_each_other_break_the_rules_without_the_lock(name: str) -> None:
-    case = _case(name, Expect(""))
+    case = case_of(name, Expect(""))
     problem = case.program.build(case.setup())
     (lock,) = primitives(problem)
     assert Soak(walks=100).walk(Explorer(without(problem, lock))).verdict == BUG
@@ -278,7 +266,7 @@ def test_operations_that_come_between_each_other_break_the_rules_without_the_loc
 def test_histories_have_one_verdict_with_and_without_each_reduction(
     name: str, parameters: dict[str, object], fix: str
 ) -> None:
-    case = _case(name, Expect("", settings=(f"scenario.fix={fix}",), parameters=parameters))
+    case = case_of(name, Expect("", settings=(f"scenario.fix={fix}",), parameters=parameters))
     whole = explore_case(case)
     for fuse, dead, symmetry in product((False, True), repeat=3):
         found = explore_case(case, reductions=Reductions(fuse=fuse, dead=dead, symmetry=symmetry))
@@ -288,7 +276,7 @@ def test_histories_have_one_verdict_with_and_without_each_reduction(
 
 
 def test_records_in_any_rows_lead_to_the_same_bug_and_to_more_states() -> None:
-    case = _case("anon-vma-degree", Expect("", settings=("scenario.fix=false",)))
+    case = case_of("anon-vma-degree", Expect("", settings=("scenario.fix=false",)))
     in_order, anyhow = explore_case(case), explore_case(case, reductions=Reductions(symmetry=False))
     assert (in_order.verdict, in_order.invariant, in_order.depth) == (BUG, "I1", 5)
     assert (anyhow.verdict, anyhow.invariant, anyhow.depth) == (BUG, "I1", 5)
@@ -305,7 +293,7 @@ def test_before_the_fix_anon_vmas_go_wrong_in_as_many_operations(check: str, ope
 
 
 def test_before_the_fix_an_anon_vma_is_used_twice_after_four_forks_and_an_exit() -> None:
-    case = _case("anon-vma-degree", Expect("", settings=("scenario.fix=false",)))
+    case = case_of("anon-vma-degree", Expect("", settings=("scenario.fix=false",)))
     story = explore_case(case, stories=True).story
     assert story is not None
     assert [line.lane for line in story.lines] == [
@@ -359,7 +347,7 @@ def test_mlock_accounts_that_one_operation_forgets_are_found(text: str, invarian
 
 
 def test_before_the_fix_a_munlock_marks_a_page_for_ptes_after_migration() -> None:
-    case = _case("thp-munlock", Expect("", settings=("scenario.fix=false",)))
+    case = case_of("thp-munlock", Expect("", settings=("scenario.fix=false",)))
     verdict = explore_case(case, stories=True)
     assert verdict.story is not None
     lanes = [line.lane for line in verdict.story.lines]
@@ -417,7 +405,7 @@ def test_each_rule_alone_finds_what_the_check_keeps_away(broken: str) -> None:
     """The other rules look away: their FAIL steps do nothing."""
     size = "hugetlb-contiguous" if broken == "contiguous" else "hugetlb-pmd"
     expect = Expect("", arch="arm64", settings=("scenario.fix=false",), parameters={"size": size})
-    case = _case("device-exclusive-hugetlb", expect)
+    case = case_of("device-exclusive-hugetlb", expect)
     problem = case.program.build(case.setup())
     wanted = problem.invariants.index(broken)
     steps = problem.machine.code.steps.reshape(-1, 5)

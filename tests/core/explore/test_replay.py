@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.explore.test_stories import BUGS, DEADLOCK, case_of
+from tests.core.explore.expected import explored
+from tests.core.explore.test_stories import BUGS, DEADLOCK
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.engine import Explorer
@@ -44,7 +45,7 @@ def replayed(document: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize(("name", "expect"), BUGS)
 def test_each_bug_of_each_scenario_replays(name: str, expect: Expect) -> None:
-    verdict = explore_case(case_of(name, expect), stories=True)
+    verdict = explored(name, expect)
     (row,) = read_rows(json.dumps({"rows": [verdict.to_dict()]}), "FILE")
     found = replay_row(row, "FILE")
     assert verdict.story is not None

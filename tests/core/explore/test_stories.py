@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.explore.expected import case_of, explored
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.changes import Words, entry_words
@@ -17,7 +18,6 @@ from shootdown._machine import ops as o
 from shootdown._machine.layout import set_cpu
 from shootdown._mm.model import Model
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import Case
 from shootdown._questions.explore import Verdict, explorations, explore_case
 from shootdown._values.scenario import Expect
 from shootdown.scenarios import Problem, Scenario, Scene
@@ -30,18 +30,6 @@ BUGS = [
 ]
 
 
-def case_of(name: str, expect: Expect) -> Case[Scenario]:
-    (case,) = explorations(
-        name,
-        arch=[expect.arch],
-        platforms=[expect.platform] if expect.platform else [],
-        kernels=[expect.kernel],
-        parameters=expect.parameters,
-        settings=list(expect.settings),
-    )
-    return case
-
-
 def found(name: str, **choices: object) -> Verdict:
     (case,) = explorations(name, **choices)  # type: ignore[arg-type]
     return explore_case(case, stories=True)
@@ -51,7 +39,7 @@ def found(name: str, **choices: object) -> Verdict:
 def test_each_bug_of_each_scenario_has_a_story_of_as_many_moves_as_it_is_deep(
     name: str, expect: Expect
 ) -> None:
-    verdict = explore_case(case_of(name, expect), stories=True)
+    verdict = explored(name, expect)
     story = verdict.story
     assert story is not None
     assert len(story.lines) == verdict.depth
