@@ -44,3 +44,9 @@ def test_every_architecture_that_stands_here_is_found_through_an_entry_point() -
 def test_the_default_install_is_light() -> None:
     names = {line.split(">")[0] for line in TOLD["project"]["dependencies"]}
     assert not {"matplotlib", "cffi", "unicorn", "pytest", "mypy", "hypothesis"} & names
+
+
+def test_make_compiles_the_byte_code_of_every_import_package() -> None:
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    (compiled,) = (line.split() for line in lines if line.startswith("COMPILEALL ="))
+    assert {package.parent.name for package in PACKAGES} <= set(compiled)
