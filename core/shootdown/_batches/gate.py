@@ -17,7 +17,7 @@ from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE, VACUOUS
 
 if TYPE_CHECKING:
     from shootdown._questions.explore import Verdict
-    from shootdown._questions.hunt import Finding
+    from shootdown._questions.hunt_finds import Finding
 
 PASSED, FAILED, UNANSWERED, NOT_THERE = "passed", "failed", "unanswered", "not-applicable"
 #: What makes a finding go away and says that it is known: a commit that the kernel lacks, or a defect that is told of.

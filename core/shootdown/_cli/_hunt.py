@@ -11,7 +11,7 @@ from shootdown._cli import _about, _common, _progress, _writing
 from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
-    from shootdown._questions.hunt import Finding, Hunted
+    from shootdown._questions.hunt_finds import Finding, Hunted
 
 SCHEMA = 1
 #: The exit status if something was found that is not understood.

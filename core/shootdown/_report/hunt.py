@@ -13,7 +13,7 @@ from shootdown._report.lanes import story_lines
 from shootdown._values.outputs import replacing
 
 if TYPE_CHECKING:
-    from shootdown._questions.hunt import Finding, Hunted
+    from shootdown._questions.hunt_finds import Finding, Hunted
 
 _INDENT = "  "
 

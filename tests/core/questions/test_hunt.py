@@ -13,7 +13,8 @@ from shootdown._programs.sketch import Sketch
 from shootdown._programs.worlds import programs
 from shootdown._questions import hunt as hunting
 from shootdown._questions import hunt_causes
-from shootdown._questions.hunt import Finding, Hunt, Hunted, grounds
+from shootdown._questions.hunt import Hunt, grounds
+from shootdown._questions.hunt_finds import Finding, Hunted
 from shootdown._questions.hunt_ground import Ground, explored, shrunk
 
 _16K = ("kernel.page_size=16k", "kernel.va_bits=47")
