@@ -101,15 +101,14 @@ class Reclaim:
         """
         calls, asm = self.calls, self.asm
         own, mms = calls.mm, self.mms or (calls.mm,)
-        with asm.function(name, "mm/rmap.c"):
-            for mm in mms:
-                if len(mms) > 1:
-                    asm.on_mm(mm, text="the reverse map leads to this mm")
-                    calls.mm = mm
-                self._unmap(atoms, name, others=mm != mms[0] and frame is None)
-                if len(mms) > 1 and frame is not None:
-                    with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY):
-                        asm.set(TAKEN, o.ENTRY_DIRTY)
+        for mm in mms:
+            if len(mms) > 1:
+                asm.on_mm(mm, text="the reverse map leads to this mm")
+                calls.mm = mm
+            self._unmap(atoms, name, others=mm != mms[0] and frame is None)
+            if len(mms) > 1 and frame is not None:
+                with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY):
+                    asm.set(TAKEN, o.ENTRY_DIRTY)
         if len(mms) > 1:
             asm.on_mm(own, text="back to the own mm")
             calls.mm = own
@@ -127,16 +126,17 @@ class Reclaim:
         waits, flushed = calls.model.label(), calls.model.label()
         page_tables, batch = calls.model.calls.page_tables, AtomBatch(lambda: calls.note_batched(self.times))
         migrates = name == "try_to_migrate"
-        calls.lock_rmap(write=False)
-        for atom in atoms:
-            entry = (OthersEntry if others else UnmappedEntry)(calls, atom, waits, flushed)
-            if migrates:
-                page_tables.try_to_migrate_one(entry, batch)
-            else:
-                page_tables.try_to_unmap_one(entry, batch)
-        calls.unlock_rmap(write=False)
-        asm.set(o.SCRATCH, 0)
-        asm.jump(flushed)
+        with asm.function(name, "mm/rmap.c"):
+            calls.lock_rmap(write=False)
+            for atom in atoms:
+                entry = (OthersEntry if others else UnmappedEntry)(calls, atom, waits, flushed)
+                if migrates:
+                    page_tables.try_to_migrate_one(entry, batch)
+                else:
+                    page_tables.try_to_unmap_one(entry, batch)
+            calls.unlock_rmap(write=False)
+            asm.set(o.SCRATCH, 0)
+            asm.jump(flushed)
         asm.place(waits)
         if self.lowering.defers_unmaps != "never" and not (
             migrates and not calls.model.kernel.batched_migration

@@ -31,7 +31,7 @@ class OrdinarySpace(OrdinaryMemory):
         kind = self.cuts[one.place.memory].memory.kind if one.place is not None else ""
         if one.verb == "touch":
             return kind != "file" or id(one) in self._new_tables
-        return one.verb == "reclaim" or (collapses(one) and kind == "thp")
+        return one.verb in ("reclaim", "migrate") or (collapses(one) and kind == "thp")
 
     # --- statements
 

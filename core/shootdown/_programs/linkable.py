@@ -37,7 +37,7 @@ _ACCESSES, _UNMAPS, _MAPS = "touch", "munmap", "mmap"
 #: Calls with which a right may be given again: each thread that takes one notes for itself whether it was.
 _GIVES = ("touch", "mmap", "mprotect @ write")
 #: Calls for the sake of which others take more steps: programs without one are linked from parts without these steps.
-ASKS_MORE = ("reclaim", "mkclean", "khugepaged")
+ASKS_MORE = ("reclaim", "migrate", "mkclean", "khugepaged")
 #: The same where what is touched is no page of the thread's own: rights are given again, and tables shared.
 ASKS_MORE_OF_SHARED = (*ASKS_MORE, "touch")
 #: The most parts: a bit of a word for each.

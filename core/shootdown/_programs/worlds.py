@@ -92,9 +92,9 @@ def worlds(scene: Setup) -> tuple[World, ...]:
     )
     own = Sketch("anonymous", page, ())
     returns = ("touch @ write", "mprotect @ read", "mprotect @ write", "madvise @ DONTNEED", "munmap @")
-    again = World(own, (*returns, "mmap @", "reclaim @", *pins, EXIT), 1)
+    again = World(own, (*returns, "mmap @", "reclaim @", "migrate @", *pins, EXIT), 1)
     starts = World(own, (*returns, *pins), 1, START)
-    forks = World(own, (*returns, "mmap @", *pins, EXIT), 2, FORK)
+    forks = World(own, (*returns, "mmap @", "reclaim @", "migrate @", *pins, EXIT), 2, FORK)
     found = [file, anonymous, again, mapped_twice, starts, forks, *_huge_pages(scene, table)]
     if lowering.no_pmd_sharing() is None:
         calls = ["munmap @", "mprotect @ read", EXIT]

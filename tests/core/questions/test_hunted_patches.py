@@ -11,7 +11,8 @@ from tests.core.explore.small_programs import HERE_LAST
 from shootdown._programs.sketch import Sketch
 from shootdown._programs.worlds import programs
 from shootdown._questions import hunt as hunting
-from shootdown._questions.hunt import Hunt, Hunted, grounds
+from shootdown._questions.hunt import Hunt, grounds
+from shootdown._questions.hunt_finds import Hunted
 from shootdown._values.errors import MistakeError, ShootdownError
 
 _PATCHES = Path(__file__).parents[3] / "docs/examples/patches"
@@ -22,11 +23,24 @@ _DEFECTS = {
     "sync-without-preempted": ("kvm-guest", "gup-fast"),
     "range-off-by-one": ("intel-server", "stale-tlb-entry"),
     "lazy-left-out": ("intel-server", "walk-cache"),
+    "mprotect-without-flush": ("intel-server", "stale-tlb-entry"),
+    "mremap-flushed-first": ("intel-server", "stale-tlb-entry"),
+    "fork-flushed-first": ("intel-server", "stale-tlb-entry"),
+    "migration-off-by-one": ("neoverse-v2", "stale-tlb-entry"),
+    "reclaim-untold": ("intel-server", "stale-tlb-entry"),
 }
+#: Those whose files have a switch without which nothing is wrong.
+_SWITCHED = (
+    "mprotect-without-flush",
+    "mremap-flushed-first",
+    "fork-flushed-first",
+    "migration-off-by-one",
+    "reclaim-untold",
+)
 
 
-def _hunt(platform: str, kernel: str, patch: Path, size: int) -> Hunted:
-    (ground,) = grounds(platforms=[platform], kernels=[kernel], patch=str(patch))
+def _hunt(platform: str, kernel: str, patch: Path, size: int, *settings: str) -> Hunted:
+    (ground,) = grounds(platforms=[platform], kernels=[kernel], settings=settings, patch=str(patch))
     return Hunt(ground, size=size).run()
 
 
@@ -66,6 +80,25 @@ def test_each_defect_is_found_by_all_programs_of_two_calls(name: str) -> None:
     found = _hunt(platform, "7.3.4", _PATCHES / f"defects/{name}.py", 2)
     assert invariant in _of_the_patch(found)
     assert all(one.explained for one in found.findings)
+
+
+@pytest.mark.long
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", _SWITCHED)
+def test_nothing_of_a_patch_is_found_once_its_defect_is_switched_off(name: str) -> None:
+    platform, _ = _DEFECTS[name]
+    found = _hunt(platform, "7.3.4", _PATCHES / f"defects/{name}.py", 2, "patch.wrong=false")
+    assert not _of_the_patch(found)
+    assert all(one.explained for one in found.findings)
+
+
+@pytest.mark.parametrize(("wrong", "broken"), [("true", ["stale-tlb-entry"]), ("false", [])])
+def test_a_range_off_by_one_in_migration_is_found(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, broken: list[str]
+) -> None:
+    _only(monkeypatch, lambda one: one.has("migrate"))
+    patch = _PATCHES / "defects/migration-off-by-one.py"
+    assert _of_the_patch(_hunt("neoverse-v2", "7.2", patch, 1, f"patch.wrong={wrong}")) == broken
 
 
 @pytest.mark.parametrize(("kernel", "broken"), [("7.2", []), ("7.3.4", ["stale-tlb-entry"])])
