@@ -183,6 +183,7 @@ def judged(
     now.at[COUNT] = 0
     now.at[HEAD] = 0
     now.at[TRANSITIONS] = 0
+    now.at[INVARIANT] = 0  # of a search that breaks nothing too
     begin(now, scratch, plan)
     why = int64(GROW)
     while why == GROW:
