@@ -24,7 +24,7 @@ _LEVELS = o.CLEARED_PTES | o.CLEARED_PMDS | o.CLEARED_PUDS | o.CLEARED_P4DS
 #: Entries that stand alone: moves name them by eight bits.
 MOST_ENTRIES = 256
 _CALLS = o.CALL_INVALIDATE_MASKED
-_HOWS = 2 * o.WHOLE_STRIDES - 1
+_HOWS = 2 * o.EMPTY_TOO - 1
 
 
 class Sizes(NamedTuple):

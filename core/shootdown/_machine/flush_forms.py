@@ -24,6 +24,7 @@ class FlushForms(Builders):
         one_size: bool = False,
         pmd_too: bool = False,
         whole_strides: bool = False,
+        empty_too: bool = False,
         text: str = "new tlb_gen; decide how much to flush",
     ) -> None:
         """Start the flush of gather `g`: everything if its range is too long.
@@ -43,6 +44,8 @@ class FlushForms(Builders):
             pmd_too: those of whole PMD entries are invalidated besides.
             whole_strides: an instruction drops all that lies within its stride, translations of smaller pages too, as
                 s390's IDTE of an entry does.
+            empty_too: of an empty range the first address is invalidated, where the kernel only asks whether a range is
+                longer than a stride; otherwise nothing is.
             text: what the step does, for stories.
         """
         for what, number, least in (("ceiling", ceiling, -1), ("pages", pages, 0), ("stride", stride, 0)):
@@ -57,7 +60,7 @@ class FlushForms(Builders):
         how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0) | stride
         how |= (0 if tracked else o.UNTRACKED) | (o.EVERYTHING if everything else 0)
         how |= (o.ONE_SIZE if one_size else 0) | (o.PMD_TOO if pmd_too else 0)
-        how |= o.WHOLE_STRIDES if whole_strides else 0
+        how |= (o.WHOLE_STRIDES if whole_strides else 0) | (o.EMPTY_TOO if empty_too else 0)
         self.flush_begin(g, ceiling, pages, how, cost="flush_ns", text=text)
 
     def target_mm_cpumask(self, *, with_self: bool = False) -> None:

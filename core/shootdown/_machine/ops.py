@@ -178,6 +178,7 @@ ONE_SIZE = 64  # instructions name a page size: translations of another size tha
 PMD_TOO = 128  # with ONE_SIZE: those of whole PMD entries are invalidated besides
 PAIR_STRIDES = 256  # strides are an even page and the odd one after it, which one TLB entry translates
 WHOLE_STRIDES = 512  # an instruction drops all that lies within its stride, translations of smaller pages too
+EMPTY_TOO = 1024  # of an empty range the first address is invalidated
 
 # --- the unit for each of which EXECUTE executes `b` instructions
 PER_REQUEST = 0  # b of them

@@ -140,8 +140,10 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             lo = int64(0)
             hi = int64(0)
             shift = int64(0)
-        elif n < 1:  # the first address of what is less than a stride is invalidated, none of an empty range
+        elif n < 1:  # the first address of what is less than a stride is invalidated
             n = int64(1)
+            if d & o.EMPTY_TOO and hi == lo:
+                hi = lo + 1
         elif d & o.IN_PAGES:
             n = pages
             shift = int64(0)

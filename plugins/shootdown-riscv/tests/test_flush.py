@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -162,6 +163,30 @@ def test_alone_on_its_cpu_a_process_fences_by_itself_on_every_platform() -> None
         row = discard(1, "platform.svinval=false", platform=platform, threads=0)
         assert (row.counts["flush_ipis"], row.counts["hypercalls"]) == (0, 0)
         assert row.instructions["sfence_vma_addr_asid"] == 1
+
+
+_EMPTY = """
+from shootdown.patches import replaces
+
+@replaces("tlb_remove_tlb_entry")
+def remove(call, g, lo, hi):
+    call.original(hi=lo)
+"""
+
+
+@pytest.mark.parametrize(("platform", "verdict"), [("rva23-server", "safe"), ("rva23-server-sbi", "bug")])
+def test_a_cpu_that_fences_itself_fences_the_first_page_of_an_empty_range_and_the_firmware_none(
+    tmp_path: Path, platform: str, verdict: str
+) -> None:
+    """local_flush_tlb_range_asid() asks for `size <= stride`; OpenSBI goes from the start to the end."""
+    patch = tmp_path / "empty.py"
+    patch.write_text(_EMPTY)
+    program = {
+        "memory": {"heap": {"size": "4K", "alone": False}},
+        "process": {"A": {"do": ["touch heap write", "madvise heap DONTNEED"]}},
+    }
+    (found,) = shootdown.explore(program, platforms=[platform], kernels=["7.0"], patch=patch)
+    assert found.verdict == verdict
 
 
 def calls(harts: str, cpus: int = 6, **values: Any) -> int:

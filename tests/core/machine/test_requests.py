@@ -106,6 +106,12 @@ def test_an_empty_range_is_counted_as_one_stride() -> None:
     assert strides(with_range(0), 33) == 1
 
 
+@pytest.mark.parametrize(("how", "pages"), [(0, 0), (o.EMPTY_TOO, 1), (o.EMPTY_TOO | o.ROUNDED, 1)])
+def test_of_an_empty_range_the_first_address_goes_where_the_flush_says_so(how: int, pages: int) -> None:
+    lo, hi, _ = executed(with_range(0), 33, 0, how)
+    assert hi - lo == pages
+
+
 def test_strides_may_be_counted_in_base_pages() -> None:
     assert strides(with_range(3), 33, 0, o.IN_PAGES) == 3 * 512
 

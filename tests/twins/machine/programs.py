@@ -259,7 +259,7 @@ def _flush(draw: random.Random, memory: Memory, atom: int, *, own: bool) -> None
         return
     how = draw.choice((0, 0, o.ROUNDED, o.PMD_STRIDES, o.BASE_STRIDES, o.IN_PAGES, o.ROUNDED | o.IN_PAGES))
     how |= draw.choice((0, 0, o.ONE_SIZE, o.ONE_SIZE | o.PMD_TOO)) | draw.choice((0, 0, 0, o.EVERYTHING))
-    how |= draw.choice((0, o.UNTRACKED))
+    how |= draw.choice((0, o.UNTRACKED)) | (o.EMPTY_TOO if begin % 2 else 0)
     scope = draw.choice((o.SCOPE_LEAF, o.SCOPE_BOTH, o.SCOPE_BOTH | o.SCOPE_AT_VA, o.SCOPE_WALK))
     scope |= draw.choice((0, 0, o.SCOPE_FORCED))
     asm.flush_begin(SCRATCH, draw.choice((512, 512, 33, 0)), draw.choice((0, 0, 200)), how)

@@ -42,6 +42,7 @@ HOW = {
         "PMD_TOO",
         "PAIR_STRIDES",
         "WHOLE_STRIDES",
+        "EMPTY_TOO",
     )
 }
 CALLS = {

@@ -289,7 +289,11 @@ class RiscvLowering(PlainLowering):
         )
 
     def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
-        """Choose as local_flush_tlb_range_asid() does: by address up to the threshold, else all of the ASID."""
+        """Choose as local_flush_tlb_range_asid() does: by address up to the threshold, else all of the ASID.
+
+        A range of at most one stride is one fence of its first address, an empty one too: `size <= stride`, as in
+        __sbi_tlb_flush_range() of 5.10. The firmware, which goes by base page, fences nothing then (`call_below`).
+        """
         ceiling = self._own.tlb_flush_all_threshold
         if everything or (self.page_scope == _ALL and self._own.cip_1200_no_loops):
             ceiling = 0
@@ -300,6 +304,7 @@ class RiscvLowering(PlainLowering):
             tracked=self.tracked,
             stride=stride,
             everything=everything,
+            empty_too=True,
             text="by address, or all of the ASID" if ceiling else "all of the ASID",
         )
 

@@ -47,6 +47,8 @@ def flush_begin(w: World, task: int, s: Words) -> Answer:
         return None
     if strides < 1:
         strides = 1
+        if "EMPTY_TOO" in s.how:
+            hi = max(hi, lo + 1)
     elif "IN_PAGES" in s.how:
         strides, apart = pages, 1
     if pairs or "WHOLE_STRIDES" in s.how:
