@@ -152,10 +152,11 @@ CHANGES: tuple[Change, ...] = (
     Change(
         commit="4b634918384c",
         subject="arm64/mm: Close theoretical race where stale TLB entry remains valid",
-        mainline="6.16",
+        mainline="6.16-rc1",
         sets={"batched_pending_flushes_mm": True},
         stable={"6.6": 95, "6.12": 35, "6.15": 4},
-        source="arm64's fixes of June 2025; the announcement of 6.6.95 and the stable reviews of 2025-06-23",
+        source="arm64's fixes for -rc1, 20250605134126.GA4845@willie-the-truck; the announcement of 6.6.95 and the "
+        "stable reviews of 2025-06-23",
     ),
     Change(
         commit="cac1db8c3aad",

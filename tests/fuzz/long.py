@@ -51,18 +51,33 @@ _ROUNDS = 25
 
 def row(day: str, commit: str, name: str, kept: dict[str, Any]) -> str:
     """Write a row of the record."""
+    began = f" from {kept['first']:,} on" if kept.get("first") else ""
     outcomes = ", ".join(f"{count:,} {what}" for what, count in sorted(kept["outcomes"].items()))
     cells = (
         day,
         commit,
         name,
         kept["seed"],
-        f"{kept['count']:,}",
+        f"{kept['count']:,}{began}",
         outcomes,
         f"{kept['cpu']:.0f}",
         len(kept["findings"]),
     )
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def since(before: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run did that went on where an earlier one, maybe of another commit, was stopped."""
+    return {
+        "seed": kept["seed"],
+        "first": before["count"],
+        "count": kept["count"] - before["count"],
+        "outcomes": dict(Counter(kept["outcomes"]) - Counter(before["outcomes"])),
+        "cpu": kept["cpu"] - before["cpu"],
+        "findings": {
+            name: kept["findings"][name] for name in kept["findings"] if name not in before["findings"]
+        },
+    }
 
 
 def record(rows: list[str]) -> None:
@@ -94,8 +109,11 @@ def main() -> int:
     os.environ["SHOOTDOWN_COMPILE"] = "never"
     sys.path.insert(0, str(ROOT / "tests"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    earlier = asked.state is not None and asked.state.exists()
+    before = json.loads(asked.state.read_text()) if earlier else {}
     with tempfile.TemporaryDirectory() as folder:
         done = _all(asked, Path(folder))
+    done = {what: since(before[what], kept) if what in before else kept for what, kept in done.items()}
     day, name = datetime.now(UTC).date().isoformat(), commit()
     rows = [row(day, name, what, kept) for what, kept in done.items() if kept["count"]]
     print("\n".join(rows))

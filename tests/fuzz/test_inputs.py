@@ -90,6 +90,15 @@ def test_the_record_has_the_table_that_rows_are_added_to(
     kept = {"seed": 1, "count": 1000, "outcomes": {"read": 400, "refused": 600}, "cpu": 1.4, "findings": {}}
     added = long.row("2026-01-01", "abc", "images", kept)
     assert added == "| 2026-01-01 | abc | images | 1 | 1,000 | 400 read, 600 refused | 1 | 0 |"
+    later = {
+        "seed": 1,
+        "count": 1500,
+        "outcomes": {"read": 900, "refused": 600},
+        "cpu": 2.4,
+        "findings": {"x": "y"},
+    }
+    went_on = long.row("2026-01-02", "def", "images", long.since(kept, later))
+    assert went_on == "| 2026-01-02 | def | images | 1 | 500 from 1,000 on | 500 read | 1 | 1 |"
     before = copy.read_text().splitlines()
     long.record([added])
     after = copy.read_text().splitlines()

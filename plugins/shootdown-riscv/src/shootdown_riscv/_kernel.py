@@ -281,10 +281,11 @@ CHANGES: tuple[Change, ...] = (
         subject="RISC-V: clear hot-unplugged cores from all task mm_cpumasks to avoid rfence errors",
         mainline="6.18-rc1",
         sets={"offline_leaves_cpumask": True},
-        stable={"6.1": 159, "6.12": 59},
-        note="picked for all series from 5.10 on (20251028003940.884625-8-sashal@kernel.org); which other ones have it "
-        "is UNVERIFIED, and no result says so: it matters where platform.hart_went_offline is set alone",
-        source="the logs of the pushes of mainline before net-6.18-rc1, of 6.12.59, and of 6.1.159-cip50",
+        stable={"5.10": 247, "5.15": 197, "6.1": 159, "6.6": 117, "6.12": 59, "6.17": 9},
+        source="the logs of the pushes of mainline before net-6.18-rc1, of 6.12.59, and of 6.1.159-cip50; the stable "
+        "reviews of 5.10.247 (20251203152407.072293592@linuxfoundation.org), 5.15.197 "
+        "(20251203152422.718637808@linuxfoundation.org) and 6.6.117 (20251121130244.651722017@linuxfoundation.org); "
+        "the push of 6.17.9-rc1 of 2025-11-21",
     ),
     Change(
         commit="53cd7a06274d",
