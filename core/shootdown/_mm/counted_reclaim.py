@@ -152,6 +152,7 @@ class Reclaim:
 
     def _unmap(self, count: int, batch: CountedBatch) -> None:
         self.page_tables.try_to_unmap_one(CountedEntries(self.gathers, count), batch)
+        self.asm.work("reclaim_ns", count, text="isolate the pages, add them to the swap cache, free them")
 
     def _migrate(self, count: int, batch: CountedBatch) -> None:
         self.page_tables.try_to_migrate_one(CountedEntries(self.gathers, count), batch)

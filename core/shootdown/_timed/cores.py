@@ -1,4 +1,4 @@
-"""Threads of one core: a handler on one of them slows what the others do."""
+"""Threads of one core: what runs on one of them slows what the others do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, Layout
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
+from shootdown._timed.heap import steps_later
 
 
 @inlined
@@ -16,9 +17,27 @@ def same_core(Q: Cells, B: Books, one: int, other: int) -> bool:
 
 
 @inlined
-def slower_by(Q: Cells, B: Books, time: int) -> int:
-    """Return how much longer something takes while another thread of the core is busy."""
-    return int64(time * Q[B.o_misc + k.SLOWED] // 100)
+def slower_by(Q: Cells, B: Books, time: int, busy: int) -> int:
+    """Return how much longer something takes while so many other threads of the core are busy."""
+    return int64(time * busy * Q[B.o_misc + k.SLOWED] // 100)
+
+
+@inlined
+def beside_others(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int, time: int) -> int:
+    """Return how long what a task does on a CPU takes, as its core's other threads are busy now.
+
+    They are if they have a step to take, or spin in user mode for ever. Who waits for a lock or an answer is not: it
+    pauses, and leaves the core to others.
+    """
+    if B.siblings == 0:
+        return time
+    busy = int64(0)
+    for i in range(B.siblings):
+        other = Q[B.o_sibling + cpu * B.siblings + i]
+        if other >= 0:
+            task = S[L.o_cpu + other * CPU_CELLS + CPU_TASK] - 1
+            busy += int64(steps_later(Q, B, other) or (task >= 0 and Q[B.o_parked + task] != 0))
+    return time + slower_by(Q, B, time, busy)
 
 
 @internal
@@ -28,17 +47,17 @@ def slow_core(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, cpu: int, ha
     A thread is busy if it was called too, or if it runs a task. One that was called is in a handler, which is slowed by
     its own turn; another loses as much of its time as the handler is slowed by. The sender only waits for answers.
     """
-    extra = slower_by(Q, B, handler)
-    busy = False
+    extra = slower_by(Q, B, handler, int64(1))
+    busy = int64(0)
     for i in range(B.siblings):
         other = Q[B.o_sibling + cpu * B.siblings + i]
         if other < 0:
             continue
         called = (Q[B.o_called + other // L.bits] >> (other % L.bits)) & 1 != 0
         runs = S[L.o_cpu + other * CPU_CELLS + CPU_TASK] != 0
-        busy = busy or called or runs
+        busy += int64(called or runs)
         if runs and not called and other != sender:
             Q[B.o_owed + other] += extra
             Q[B.o_shared + other] += extra
             Q[B.o_misc + k.LOST] += extra
-    return extra if busy else int64(0)
+    return extra * busy

@@ -17,6 +17,7 @@ from shootdown._machine.step import step_inlined
 from shootdown._machine.switching import enter_guest
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
+from shootdown._timed.cores import beside_others
 from shootdown._timed.costs import (
     ACTS,
     ASKS_TIME,
@@ -151,6 +152,7 @@ def run(
                 time = charges[4 * pc]
                 if what & VARIES and tuning[0]:
                     time = random_jitter(Q, B, time, tuning[0])
+                time = beside_others(S, L, Q, B, cpu, time)
                 begin = Q[B.o_clock + cpu]
                 Q[B.o_clock + cpu] = begin + time
                 Q[B.o_step_time + pc] += time

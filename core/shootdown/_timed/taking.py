@@ -174,7 +174,7 @@ def deliver(
         Q[B.o_syncs_taken + cpu] -= 1
         handler = costs[LINE]
         if B.siblings:
-            handler += slower_by(Q, B, handler)
+            handler += slower_by(Q, B, handler, B.siblings)
         return max(arrival, charge_everybody_merged(Q, B, L.cpus, cpu, handler))
     everybody = everybody and Q[B.o_misc + k.MERGING] == 0
     if everybody and syncs:
@@ -184,7 +184,7 @@ def deliver(
         count(Q, B, k.INTERRUPTS_TAKEN, targets, task)
         handler = costs[IPI_HANDLER]
         if B.siblings:
-            handler += slower_by(Q, B, handler)
+            handler += slower_by(Q, B, handler, B.siblings)
         return charge_everybody(Q, B, L.cpus, cpu, arrival, costs[FAR_IPI], handler)
     for w in range(L.words):
         pending = S[row + w]
@@ -203,7 +203,7 @@ def deliver(
             Q[B.o_flushes_taken + cpu] -= 1
             count(Q, B, k.INTERRUPTS_TAKEN, targets, task)
             if B.siblings:
-                handler += slower_by(Q, B, handler)
+                handler += slower_by(Q, B, handler, B.siblings)
             return charge_everybody(Q, B, L.cpus, cpu, arrival, costs[FAR_IPI], handler)
     end = arrival
     for w in range(L.words):

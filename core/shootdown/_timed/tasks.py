@@ -20,6 +20,7 @@ from shootdown._machine.step import step
 from shootdown._machine.switching import place, switch_to
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
+from shootdown._timed.cores import beside_others
 from shootdown._timed.costs import LOCK_HANDOFF, LOCK_WAKE, MIGRATE, SWITCH
 from shootdown._timed.entries import count
 from shootdown._timed.handlers import busy_until, can_step, hit, outside, owed
@@ -49,8 +50,9 @@ def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task
     said = switch_to(S, L, cpu, task)
     note_running(S, L, Q, B, cpu)
     if task >= 0:
-        Q[B.o_clock + cpu] += costs[SWITCH]
-        Q[B.o_misc + k.SYSTEM] += costs[SWITCH]
+        time = beside_others(S, L, Q, B, cpu, costs[SWITCH])
+        Q[B.o_clock + cpu] += time
+        Q[B.o_misc + k.SYSTEM] += time
         Q[B.o_began + cpu] = Q[B.o_clock + cpu]
         count(Q, B, k.CONTEXT_SWITCHES, 1, task)
         if said:

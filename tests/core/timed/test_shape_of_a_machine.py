@@ -53,7 +53,7 @@ def locking(cpu: int) -> Doing:
     [
         ({}, "line_ns"),
         ({"sockets": 2}, "far_line_ns"),
-        ({"smt": 2}, "nothing"),
+        ({"smt": 2, "smt_slowed": 0}, "nothing"),
     ],
 )
 def test_a_lines_way_depends_on_who_used_it_last(given: dict[str, int], extra: str) -> None:
@@ -63,25 +63,59 @@ def test_a_lines_way_depends_on_who_used_it_last(given: dict[str, int], extra: s
     assert clocks(found)[1] == own + moves[extra]
 
 
+def spinning(cpu: int) -> Doing:
+    """Keep a CPU in user mode of an mm of its own for ever: no flush of mm 0 calls it."""
+    return Doing(lambda asm: asm.park(1, text="run in user mode"), cpu=cpu, mm=1)
+
+
 def test_a_handler_takes_longer_while_another_thread_of_its_core_is_busy_which_loses_as_much() -> None:
-    """CPUs 1 and 3 are threads of one core; CPU 3 has another mm, so that no flush calls it."""
+    """CPUs 1 and 3 are threads of one core."""
     alone, together = (
         shaped(
             flushing(),
             busy(1),
             Doing(lambda asm: None, cpu=2, mm=None),
-            busy(3, mm=1),
+            spinning(3),
             smt=smt,
             smt_slowed=50,
         )
         for smt in (1, 2)
     )
     handler = COST["ipi_handler_ns"] + COST["page_flush_ns"]
-    own = IN + SPIN * COST["user_ns"]
-    assert clocks(alone)[1] == own + handler
-    assert clocks(together)[1] == own + handler * 1.5
-    assert clocks(together)[3] - clocks(alone)[3] == handler * 0.5
+    own = SPIN * COST["user_ns"]
+    assert clocks(alone)[1] == IN + own + handler
+    assert clocks(together)[1] == IN + (own + handler) * 1.5
     assert together.lost_ns - alone.lost_ns == handler
+
+
+@pytest.mark.parametrize("others", [0, 1, 2, 3])
+def test_work_takes_longer_for_each_other_thread_of_its_core_that_is_busy(others: int) -> None:
+    """Four CPUs are threads of one core; the last one works, twice as much in the second run."""
+
+    def clock(times: int) -> float:
+        spin = [spinning(cpu) for cpu in range(others)]
+        idle = [Doing(lambda asm: None, cpu=cpu, mm=None) for cpu in range(others, 3)]
+        return clocks(shaped(*spin, *idle, busy(3, times=times), smt=4, smt_slowed=50))[3]
+
+    assert clock(2 * SPIN) - clock(SPIN) == SPIN * COST["user_ns"] * (1 + 0.5 * others)
+
+
+def test_who_waits_for_a_lock_leaves_the_core_to_its_other_threads() -> None:
+    """CPU 1 wants the lock that CPU 0 holds; it has a step to take only until it asks for it."""
+
+    def hold(asm: Assembler) -> None:
+        asm.lock(0, write=True, sleeps=False, text="a lock")
+        asm.work("fork_ns", 10)
+        asm.unlock(0, write=True, text="a lock")
+
+    def want(asm: Assembler) -> None:
+        asm.lock(0, write=True, sleeps=False, text="a lock")
+        asm.unlock(0, write=True, text="a lock")
+
+    clock = {
+        smt: clocks(shaped(Doing(hold), Doing(want, cpu=1), smt=smt, smt_slowed=50))[0] for smt in (1, 2)
+    }
+    assert clock[2] - clock[1] < COST["fork_ns"]
 
 
 def test_without_several_sockets_or_threads_nothing_is_far_or_slowed() -> None:
