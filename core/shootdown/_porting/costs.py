@@ -80,7 +80,9 @@ TYPICAL: dict[str, Typical] = {
     "far_ipi_ns": Typical(20, 100, 700, "a message over the link between sockets", clocked=False),
     "refill_ns": Typical(2, 7, 20, "a walk whose entries are in the nearest caches"),
     "refill_line_ns": Typical(4, 20, 100, "a cache line from the last cache", clocked=False),
-    "reclaim_ns": Typical(500, 5_000, 10_000, "a page's way off the list, through the swap cache, and its freeing"),
+    "reclaim_ns": Typical(
+        500, 5_000, 10_000, "a page's way off the list, through the swap cache, and its freeing"
+    ),
 }
 
 

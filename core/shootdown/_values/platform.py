@@ -264,10 +264,11 @@ class Platform:
         False,
         "threads of a core have CPU numbers that follow one another; otherwise all first threads come first",
     )
+    # Two threads of a Xeon E5-2699 v4 do 1.18 times what one does: SPEC CPU2006 integer on one core (AnandTech,
+    # "Assessing IBM's POWER8, part 1", 21 July 2016).
     smt_slowed: int = switch(
         70,
-        "percent by which work takes longer for each other thread of its core that is busy: two threads of a Xeon "
-        "E5-2699 v4 do 1.18 times what one does (SPEC CPU2006 integer, AnandTech, 21 July 2016)",
+        "percent by which work takes longer for each other thread of its core that is busy",
         minimum=0,
         maximum=400,
     )
