@@ -161,9 +161,9 @@ class Costs:
             500,
             5_000,
             10_000,
-            "estimate: a flush of some 350 ns (commit c320dbb7c80d) is 5.36 % of paging a page out and touching it again "
-            "on a Snapdragon 888 (commit 43b3dfdd0455), so that all takes 6.5 us; less the fault and the unmapping. Low: "
-            "8 GB of clean large folios in 1.02 s (linux-arm-kernel 2025-December/1088854)",
+            "estimate: a flush of some 350 ns (commit c320dbb7c80d) is 5.36 % of paging a page out and touching it "
+            "again on a Snapdragon 888 (commit 43b3dfdd0455), so that all takes 6.5 us; less the fault and the "
+            "unmapping. Low: 8 GB of clean large folios in 1.02 s (linux-arm-kernel 2025-December/1088854)",
         ),
     )
 
