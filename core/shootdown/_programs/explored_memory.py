@@ -106,7 +106,8 @@ class OrdinaryMemory:
         for number, actor in enumerate(self.small.actors):
             for one in (*actor.before, *actor.body):
                 if one.place and any(
-                    mover is not forker for mover, forker in self._moved_by(number, one.place.memory)
+                    self.small.parts_of(mover)[0] != self.small.parts_of(forker)[0]
+                    for mover, forker in self._moved_by(number, one.place.memory)
                 ):
                     raise not_yet(one, "memory that another thread of the parent moves")
         for here in self.cuts.values():
@@ -119,11 +120,15 @@ class OrdinaryMemory:
         if small.actors[number].begins != "fork":
             return None
         return next(
-            (parent, actor.body[:at])
+            (parent, (*self._earlier(parent), *actor.body[:at]))
             for parent, actor in enumerate(small.actors)
             for at, one in enumerate(actor.body)
             if one.verb == "fork" and small.children[id(one)] == small.actors[number].mm
         )
+
+    def _earlier(self, number: int) -> Iterator[Statement]:
+        """Yield what a thread has done on CPUs that it has left."""
+        return (one for part in self.small.parts_of(number)[:-1] for one in self.small.actors[part].body)
 
     def _moved_at_first(self, number: int, memory: str) -> bool:
         """Whether a memory was moved already when an actor's process was forked."""
@@ -136,14 +141,14 @@ class OrdinaryMemory:
     def _moves(self, memory: str) -> Callable[[Statement], bool]:
         return lambda one: one.verb == "mremap" and one.place is not None and one.place.memory == memory
 
-    def _moved_by(self, number: int, memory: str) -> Iterator[tuple[Actor, Actor]]:
+    def _moved_by(self, number: int, memory: str) -> Iterator[tuple[int, int]]:
         """Yield who moves a memory of processes that an actor's is forked from, each with the thread that forks."""
         forked = self._forker(number)
         if forked is not None:
-            forker = self.small.actors[forked[0]]
-            for actor in self.small.actors:
-                if actor.mm == forker.mm and any(map(self._moves(memory), actor.body)):
-                    yield actor, forker
+            mm = self.small.actors[forked[0]].mm
+            for other, actor in enumerate(self.small.actors):
+                if actor.mm == mm and any(map(self._moves(memory), actor.body)):
+                    yield other, forked[0]
             yield from self._moved_by(forked[0], memory)
 
     def _lay_out(self, here: Cut, owner: int) -> None:

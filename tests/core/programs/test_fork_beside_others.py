@@ -41,6 +41,7 @@ _UNMAP = Reclaim._unmap
     [
         _program("fork child", "mremap heap", "touch heap write", child="touch heap write"),
         _program("mremap heap", "fork child", "touch heap write", child="touch heap write"),
+        _program("mremap heap", "move 3", "fork child", child="touch heap write"),
         _program("fork child", "touch heap write", other="mremap heap"),
         _program("fork child", "reclaim heap", child="touch heap write"),
         _program("fork child", other="migrate heap"),
