@@ -31,6 +31,8 @@ _ALIEN = steps_that(lambda row: row.over) | {
 }
 #: Calls that the hardware carries out: several may be under way.
 _BROADCASTS = (o.CALL_BROADCAST,)
+#: Calls whose targets execute what their handler says, whatever their tlb_gen.
+_EXECUTING = (o.CALL_INVALIDATE, o.CALL_INVALIDATE_MASKED)
 #: More states than any flush has that was written by hand.
 _MOST = 50_000
 
@@ -61,6 +63,8 @@ class _Known(NamedTuple):
         asked: the gathers that have a range, as a mask.
         done: something was sent, or invalidated on this CPU.
         waited: the call that was waited for last; 0 for none.
+        itself: this CPU is among the targets.
+        told: what the targets will execute is counted.
     """
 
     begun: bool
@@ -71,6 +75,8 @@ class _Known(NamedTuple):
     asked: int
     done: bool
     waited: int
+    itself: bool = False
+    told: bool = False
 
 
 class Mistake(NamedTuple):
@@ -196,7 +202,7 @@ def _wrong(flush: Flush, step: list[int], known: _Known) -> Iterator[tuple[str, 
         if known.sent and known.sent not in _BROADCASTS:
             yield f"begins a flush before it has waited for {CALLS.get(known.sent)}", "order"
     elif op == o.SEND:
-        yield from _wrong_send(step, known)
+        yield from _wrong_send(step, known, bool(flush.code.instructions))
     elif op == o.WAIT:
         if known.aimed:
             yield "waits for answers before anything is sent to the targets", "order"
@@ -226,13 +232,23 @@ def _wrong(flush: Flush, step: list[int], known: _Known) -> Iterator[tuple[str, 
         yield from _wrong_lock(step, known)
 
 
-def _wrong_send(step: list[int], known: _Known) -> Iterator[tuple[str, str]]:
+def _wrong_send(step: list[int], known: _Known, counts: bool) -> Iterator[tuple[str, str]]:
     call, scope = step[1], step[2]
     name = CALLS.get(call, f"call {call}")
     if not known.aimed:
         yield f"sends {name} to nobody: no targets have been chosen since the last one", "order"
     if call in o.INVALIDATING_CALLS and scope and not known.begun:
         yield f"sends {name} before a flush has begun: nothing says what is to go", "order"
+    if known.itself and call in o.INTERRUPTING_CALLS:
+        yield (
+            f"sends {name} to this CPU too: Linux interrupts others, and runs the handler here by itself",
+            "order",
+        )
+    if counts and call in _EXECUTING and scope and known.aimed and not known.told:
+        yield (
+            f"sends {name}, and nothing counts what its targets execute: execute(..., per=ops.PER_TARGET) does, before",
+            "counts",
+        )
     if known.sent and not (known.sent in _BROADCASTS and call in _BROADCASTS):
         yield f"sends {name} before it has waited for {CALLS.get(known.sent)}, which it replaces", "order"
     if call == o.CALL_BROADCAST and step[3] == -1 and scope and not known.counted:
@@ -289,16 +305,18 @@ def _next(rows: list[list[int]], pc: int, known: _Known) -> Iterator[tuple[int, 
     elif op == o.COPY_RANGE:
         now = known._replace(asked=known.asked | 1 << 2)
     elif row.targets in ("all", "mm"):
-        now = known._replace(aimed=True)
+        now = known._replace(aimed=True, itself=op == o.TARGET_EVERY or (op == o.TARGET_MM and step[1] != 0))
     elif op == o.SEND:
         broadcast = step[1] == o.CALL_BROADCAST
         now = known._replace(aimed=False, sent=step[1], counted=known.counted and not broadcast, done=True)
+        now = now._replace(itself=False, told=False)
     elif op in (o.WAIT, o.CANCEL):
-        now = known._replace(begun=False, aimed=False, sent=0, waited=known.sent)
+        now = known._replace(begun=False, aimed=False, sent=0, waited=known.sent, itself=False, told=False)
     elif op in (o.FLUSH_SELF, o.FLUSH_LOCAL_PAGES):
         now = known._replace(done=True)
-    elif op == o.EXECUTE and step[3] & o.BROADCASTS:
-        now = known._replace(counted=True)
+    elif op == o.EXECUTE:
+        broadcasts, each = bool(step[3] & o.BROADCASTS), bool(step[3] & o.PER_TARGET)
+        now = known._replace(counted=known.counted or broadcasts, told=known.told or each)
     elif row.lock is Use.RELEASE:
         now = known._replace(held=known.held - {(step[1], row.for_writing)})
     elif row.lock is not None and not step[2]:

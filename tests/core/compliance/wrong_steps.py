@@ -312,6 +312,16 @@ class CountsBeforeItBegins(Good):
         super().begin(asm, g, everything=everything, stride=stride)
 
 
+class CountsHereAlone(Good):
+    """What other CPUs execute is not counted."""
+
+    def interrupt(self, asm: Assembler) -> None:
+        asm.send(ops.CALL_INVALIDATE, ops.SCOPE_BOTH)
+        with asm.if_in_mm_cpumask():
+            self.invalidate_here(asm)
+        asm.wait_for_answers()
+
+
 class CountsInTheMaskHere(Good):
     """What CPUs in mm_cpumask execute is counted where there are no targets."""
 

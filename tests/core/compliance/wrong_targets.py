@@ -129,6 +129,13 @@ class BroadcastToTheMask(Good):
         asm.complete("done")
 
 
+class InterruptsItself(Good):
+    """This CPU is interrupted too, and invalidates once more by itself."""
+
+    def choose_targets(self, asm: Assembler) -> None:
+        asm.target_mm_cpumask(with_self=True)
+
+
 class SendsToNobody(Good):
     """No targets are chosen."""
 
