@@ -57,6 +57,14 @@ def nobody(stage: Stage) -> None:
     stage.away(3, "a CPU that ran the mm and runs another one now")
 
 
+def borrower(stage: Stage) -> None:
+    """A kernel thread flushes the mm that its CPU has kept loaded since a task of it ran there."""
+    stage.thread()
+    stage.stranger()
+    stage.borrows("the CPU that flushes, which has the mm loaded lazily")
+    stage.runs(1, "a CPU that runs the mm")
+
+
 #: The casts, each with its name in messages.
 SCENES: dict[Callable[[Stage], None], str] = {
     threads: "with threads everywhere",
@@ -65,6 +73,7 @@ SCENES: dict[Callable[[Stage], None], str] = {
     sleeper: "with a second thread, which sleeps",
     stranger: "by a kernel thread, for an mm that runs elsewhere",
     nobody: "by a kernel thread, for an mm that runs nowhere",
+    borrower: "by a kernel thread that has borrowed the mm",
 }
 #: Those that flushes are carried out with; to them a thread that sleeps on is no other than one that is not there.
 CASTS = tuple(cast for cast in SCENES if cast is not sleeper)

@@ -208,6 +208,11 @@ def _changes_are_in_order(subject: Subject) -> Iterator[Said]:
         if change.mainline is None:
             continue
         now = _mainline(change)
+        first = subject.architecture.first
+        if first and now[0] < BY_NAME[first].key:
+            yield Finding(
+                f"{title} of {change.mainline} comes before {first}, the first release of the architecture"
+            )
         if last is not None and _is_older(now, last[0]):
             yield Finding(
                 f"{title} of {change.mainline} stands behind {last[1].commit} of {last[1].mainline}: "

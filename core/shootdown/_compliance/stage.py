@@ -147,6 +147,11 @@ class Stage:
         """Let the task that flushes be a kernel thread, which works on the mm of others."""
         self.state[self.layout.o_task + T_MM] = 0
 
+    def borrows(self, name: str) -> None:
+        """Let the CPU that flushes switch from a task of the mm to the kernel thread, which borrows the mm lazily."""
+        self.runs(_SENDER, name)
+        switch_to(self.state, self.layout, _SENDER, 0)
+
     def others(self) -> bool:
         """Whether mm_cpumask has another CPU than the one that flushes."""
         first = self._first

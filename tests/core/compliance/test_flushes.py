@@ -53,6 +53,10 @@ NAMED = {
     "LinksAtTheAddressOnly": ("5.3", "pmdp_collapse_flush.* keeps the walk-cache link"),
     "LazyKeepLinks": ("5.3", "an idle CPU that has the mm loaded lazily keeps the walk-cache link"),
     "OnlyHere": ("5.1", "a CPU that runs another thread keeps the translation"),
+    "NotForAThreadThatBorrows": (
+        "6.1",
+        "by a kernel thread that has borrowed the mm: the CPU that flushes, which",
+    ),
     "OnlyThere": ("5.1", "the CPU that flushes keeps the translation"),
     "AloneNothing": (
         "5.2",

@@ -17,6 +17,14 @@ class OnlyHere(Good):
         asm.cancel()
 
 
+class NotForAThreadThatBorrows(Good):
+    """This CPU invalidates for its own mm alone, and not for one that a kernel thread has borrowed."""
+
+    def invalidate_here(self, asm: Assembler) -> None:
+        with asm.if_own_mm():
+            super().invalidate_here(asm)
+
+
 class OnlyThere(Good):
     """This CPU is forgotten."""
 
