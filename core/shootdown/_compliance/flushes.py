@@ -15,10 +15,14 @@ from shootdown._compliance.stage import Stage, StuckError
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
 from shootdown._machine import ops as o
+from shootdown._porting.lowering import NO_LIMIT
+from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.platform import COST_NAMES
 
 #: Names of instructions, as tables show them.
 _NAME = re.compile(r"[a-z][a-z0-9_.]*")
+#: So many times the translations of a TLB are more than any kernel invalidates one by one, if it has a limit.
+_MANY = 16
 #: The costs that a call is charged with.
 _OF_CALLS = {
     o.CALL_FLUSH: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
@@ -128,8 +132,10 @@ def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
     yield from _of("counts", subject)
     names: dict[str, str] = {}
     costs: dict[tuple[str, str, str], None] = {}
+    ceilings: dict[str, None] = {}
     for machine in machines(subject)[0]:
         for flush in machine.flushes:
+            ceilings |= dict.fromkeys(_beyond_the_tlb(machine, flush.rows()))
             for name in flush.code.instructions:
                 names.setdefault(name, machine.where)
             if not machine.native:
@@ -143,12 +149,30 @@ def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
                 f"{subject.plugin}: {first}: an instruction is called {name!r}: results list it, so name it in lower "
                 "case, digits and underscores, such as tlbi_vae1is"
             )
+    for text in ceilings:
+        yield Finding(f"{subject.plugin}: {text}")
     for platform, name, kind in costs:
         yield Finding(
             f"{subject.plugin}: platform {platform}: {kind} is charged {name}, which is 0: give the platform a cost "
             "with its source"
         )
     yield Tried(len(names), "names of instructions")
+
+
+def _beyond_the_tlb(machine: Machine, rows: list[list[int]]) -> Iterator[str]:
+    """Yield what is wrong with a ceiling that is many times what the TLB holds: it may be in another unit."""
+    tlb = machine.platform.tlb
+    if not isinstance(tlb, TlbGeometry) or not any(
+        row[0] == o.EXECUTE and row[3] & 3 == o.PER_STRIDE for row in rows
+    ):
+        return
+    entries = sum(cache.entries for cache in (*tlb.l1, *tlb.l2))
+    for row in rows:
+        if row[0] == o.FLUSH_BEGIN and _MANY * entries < row[2] < NO_LIMIT:
+            yield (
+                f"platform {machine.platform.name}: up to {row[2]:,} strides are flushed one by one, and its TLB holds "
+                f"{entries:,} translations: a ceiling counts strides, not bytes; NO_LIMIT says that there is none"
+            )
 
 
 def _charged(rows: Iterable[list[int]], own: Iterable[int]) -> set[str]:

@@ -41,6 +41,10 @@ NAMED = {
         "4",
         "begins the flush of gather 1, which nobody has given a range",
     ),
+    "CeilingInBytes": (
+        "4.5",
+        "up to 65,536 strides are flushed one by one, and its TLB holds 1,088 translations",
+    ),
     "DropsNoLeaves": ("5.1", "asked for page 0: .* keeps the translation of page 0"),
     "ScopeZeroHere": ("5.1", "the CPU that flushes keeps the translation"),
     "EmptyRange": ("5.1", "flush_tlb_range.* keeps the translation"),

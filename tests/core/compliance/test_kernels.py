@@ -134,7 +134,11 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
         ),
         ("2.6", {"changes": changed(sets={})}, "sets no switch"),
         ("2.6", {"changes": (ROW, ROW)}, "is there twice"),
-        ("2.6", {"changes": (ROW,), "first": "7.0"}, "comes before 7.0, the first release of the architecture"),
+        (
+            "2.6",
+            {"changes": (ROW,), "first": "7.0"},
+            "comes before 7.0, the first release of the architecture",
+        ),
         ("2.6", {"changes": changed(sets={"most_pages": 16})}, "sets most_pages=16, which holds already"),
         ("2.8", {"switches": Unread}, "nothing reads the switch kernel.odd_pages of Unread"),
         ("2.7", {"changes": changed(commit="0123456")}, "abbreviated to 12"),

@@ -104,6 +104,12 @@ class NextPage(Good):
         self.flush(asm, 1)
 
 
+class CeilingInBytes(Good):
+    """The ceiling is a number of bytes: no range is ever longer."""
+
+    ceiling = 16 * 4096
+
+
 class DropsNoLeaves(Good):
     """Ranged flushes drop walk-cache entries alone."""
 

@@ -8,7 +8,8 @@ from shootdown.measured import COPIES, Difference, Measured, Prediction, Row, Se
 
 #: Pages that parent and child copy, or that a child's faults change, for each fork (measured: up to ten).
 _COPIED_PER_FORK = 12
-#: Entries that faults of the processes around change meanwhile (measured: up to four, in one run of three).
+#: Entries that faults of the processes around change meanwhile, by ptep_set_access_flags() or ptep_clear_flush(), an
+#: IPTE each (mm/memory.c; measured: up to four, in one run of three).
 _FAULTS = 4
 
 
