@@ -44,7 +44,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "shared_tables": whole["shared_tables"],
         "gathers": actor["gathers"],
         "gathers_vma": actor["gathers_vma"],
-        "flush_tlb_mm_range": _copying(requests - copied, forks, _MOST_COPIED),
+        "flush_tlb_mm_range": _copying(requests - copied, forks),
         "flush_tlb_mm_range_all": actor["flush_whole_mm"] - batched,
         "tlb_row": _handlers(row, seen, case),
         "pmdp_collapse_flush": requests,
@@ -60,7 +60,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
 
 #: Pages that the parent copies on write in a window, at most, for each fork; what child and parent invalidate by then.
 _MOST_COPIED, _MOST_INVLPGS = 3, 7
-#: Pages that the children of `hugetlb_shared` and `fork_storm` write before they wait, besides their parent's.
+#: Pages that a child of `hugetlb_shared` and `fork_storm` copies before it waits (measured, where all runs agree).
 _WRITTEN_BY_CHILD = 4
 #: Pages that children of a program, forked before its window, still copy in it at most, and the CPUs that they left.
 _COPIED_BY_CHILDREN = 4
@@ -150,13 +150,13 @@ def _invalidations(row: Row, seen: Seen, kmaps: tuple[int, int]) -> Prediction:
     return Undisturbed(number, most, least) if number <= most else (least, most)
 
 
-def _copying(others: int, forks: int, most: int) -> Prediction:
+def _copying(others: int, forks: int) -> Prediction:
     """Return the flushes of a window with forks: of others, and of the pages that the parent copies after each.
 
     The parent is pinned to its CPU and its children begin there: until it sleeps or is preempted none of them runs,
     and the page that it writes as fork() returns, its stack's, is still shared.
     """
-    return Undisturbed(others + forks, others + most * forks, others) if forks else others
+    return Undisturbed(others + forks, others + _MOST_COPIED * forks, others) if forks else others
 
 
 def _after_kmaps(row: Row, kmaps: tuple[int, int], invlpg: int) -> Prediction:
