@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import attrs
 import numpy as np
 import pytest
-from tests.core.explore.expected import explored
+from tests.core.explore.expected import case_of, explored
 
 from shootdown._explore.engine import Explorer
 from shootdown._explore.mutate import Primitive, primitives, without
@@ -32,14 +32,7 @@ IDS = [f"{name}-{cell.arch}-{cell.platform}-{cell.kernel}-{','.join(cell.setting
 
 
 def _case(name: str, cell: Expect, *settings: str) -> Case[Scenario]:
-    return explorations(
-        name,
-        arch=[cell.arch],
-        platforms=[cell.platform] if cell.platform else [],
-        kernels=[cell.kernel],
-        parameters=cell.parameters,
-        settings=(*cell.settings, *settings),
-    )[0]
+    return case_of(name, attrs.evolve(cell, settings=(*cell.settings, *settings)))
 
 
 def _problem(name: str, cell: Expect) -> Problem:
