@@ -92,15 +92,16 @@ def test_zeros_of_a_gigabyte_packed_into_a_megabyte_take_no_memory(tmp_path: Pat
 
 
 def test_what_was_read_before_ctrl_c_is_kept(tmp_path: Path) -> None:
-    file = tmp_path / "trace.txt"
-    file.write_text("".join(EVENT.format(second) for second in range(1, 9000)))
+    files = [tmp_path / "first.txt", tmp_path / "second.txt"]
+    for file in files:
+        file.write_text("".join(EVENT.format(second) for second in range(1, 9000)))
     calls = iter([None] * 4)  # the first file calls three times
 
     def stop(_: int) -> None:
         if next(calls, 1) == 1:
             raise KeyboardInterrupt
 
-    found = read([file, file], progress=stop)
+    found = read(files, progress=stop)
     assert [one.fault for one in found.files] == [None, "interrupted"]
 
 
