@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "docs" / "reference" / "long-runs.md"
 COUNTS = ("passed", "failed", "skipped")
@@ -107,7 +109,8 @@ def main() -> int:
         found, compared = counts(report), samples(report)
     day = datetime.now(UTC).date().isoformat()
     chosen = [word for word in sys.argv[1:] if word.startswith("-k") or not word.startswith("-")]
-    text = row(day, tested, time.monotonic() - began, chosen, found)
+    stopped = ["(stopped)"] if status == pytest.ExitCode.INTERRUPTED else []
+    text = row(day, tested, time.monotonic() - began, [*(chosen or ["all"]), *stopped], found)
     page = added(RECORD.read_text(encoding="utf-8"), RUNS, [text])
     RECORD.write_text(
         added(page, SAMPLES, [sample_row(day, tested, said) for said in compared]), encoding="utf-8"
