@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -149,7 +149,8 @@ class Functions:
                 raise
             raise mistake(f"{what}: {one_line(error)}", raised(error) or beginning(replacement)) from error
         if made is not None:  # with `yield` in it, say, nothing of it has run
-            getattr(made, "close", bool)()  # or Python warns of what was never awaited
+            if isinstance(made, Coroutine):
+                made.close()  # or Python warns that it was never awaited
             raise mistake(
                 f"{what} returned {shown(made)}; it writes steps, and returns nothing", beginning(replacement)
             )

@@ -225,7 +225,7 @@ class Registry:
 
     def losers(self, name: str) -> list[str]:
         """Return a line for each refused plugin that provides something of this name too."""
-        return [str(one) for one in self.refusals if one.kind == "duplicate" and repr(name) in one.reason]
+        return [str(one) for one in self.refusals if repr(name) in one.reason]
 
     def _find(
         self,
@@ -256,10 +256,6 @@ def _package(origin: Origin) -> str:
     return origin.target.partition(":")[0].partition(".")[0].strip()
 
 
-#: Why a plugin is refused that claims a name twice.
-ITSELF = "it provides twice itself"
-
-
 def without_duplicates(loaded: Iterable[Plugin], refusals: list[Refusal]) -> tuple[Plugin, ...]:
     """Keep the first plugin that claims a name; add a refusal for each later one.
 
@@ -271,8 +267,12 @@ def without_duplicates(loaded: Iterable[Plugin], refusals: list[Refusal]) -> tup
         claims: dict[str, Origin] = {}
         for claim in _claims(plugin):
             if owner := owners.get(claim) or claims.get(claim):
-                whose = ITSELF if owner is plugin.origin else f"{owner} provides already"
-                refusals.append(Refusal(plugin.origin, "duplicate", f"provides {claim}, which {whose}"))
+                if owner is plugin.origin:
+                    refusal = Refusal(owner, "broken", f"provides {claim}, which it provides twice itself")
+                else:
+                    reason = f"provides {claim}, which {owner} provides already"
+                    refusal = Refusal(plugin.origin, "duplicate", reason)
+                refusals.append(refusal)
                 break
             claims[claim] = plugin.origin
         else:

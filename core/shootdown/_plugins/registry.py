@@ -21,15 +21,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from shootdown._plugins import files, hookspecs
-from shootdown._plugins.installed import (
-    ITSELF,
-    PROJECT,
-    Origin,
-    Plugin,
-    Refusal,
-    Registry,
-    without_duplicates,
-)
+from shootdown._plugins.installed import PROJECT, Origin, Plugin, Refusal, Registry, without_duplicates
 from shootdown._plugins.names import unmarked
 from shootdown._plugins.patience import patience
 from shootdown._plugins.refusing import RefusedError, failed
@@ -119,11 +111,8 @@ def discover(*, disabled: str = "", paths: Sequence[str] = ()) -> Registry:
     plugins = without_duplicates([*loaded, *from_files], refusals)
     for refusal in refusals:
         if any(refusal.origin is plugin.origin for plugin in from_files):
-            alone = refusal.reason.endswith(ITSELF)
-            raise ShootdownError(
-                f"plugin {refusal.origin} {refusal.reason}"
-                + ("" if alone else f"; {DISABLE} leaves an installed one out")
-            )
+            way_out = f"; {DISABLE} leaves an installed one out" if refusal.kind == "duplicate" else ""
+            raise ShootdownError(f"plugin {refusal.origin} {refusal.reason}{way_out}")
     known = {value.name for plugin in plugins for value in plugin.architectures}
     notes = [f"{DISABLE}: no plugin is called {name!r}" for name in sorted(unwanted - used)]
     notes += [
