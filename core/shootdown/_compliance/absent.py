@@ -108,6 +108,20 @@ def _same_ways(subject: Subject) -> Iterator[tuple[str, str]]:
                 yield way, other
 
 
+def _dirty_bits_lie_in_a_format(subject: Subject) -> Iterator[Said]:
+    used = [form.used for form in subject.formats if form.used is not None]
+    there = any(flags.dirty_set or flags.dirty_clear for flags in used)
+    count = 0
+    for kernel, platform, lowering in subject.lowerings():
+        count += 1
+        if lowering.no_hardware_dirty() is None and not there:
+            yield Finding(
+                f"{subject.plugin}: {where(kernel, platform)}: hardware sets dirty bits, says no_hardware_dirty(), and "
+                f"no format has any: {', '.join(form.name for form in subject.formats)}"
+            )
+    yield Tried(count, "answers")
+
+
 def _has_kernels(subject: Subject) -> str | None:
     return capabilities.flushes(subject) or (None if subject.kernels else "no release resolves")
 
@@ -136,5 +150,13 @@ STATEMENTS = (
         "List in `flush_ways` what `lower` knows, and nothing else.",
         _unlisted_ways_are_refused,
         (_has_kernels,),
+    ),
+    Statement(
+        "10.4",
+        "Hardware that sets dirty bits has them in a format",
+        "A scenario in which a walker sets a bit that no entry has says BUG, or SAFE, of another machine.",
+        "Name the bits in `Format.used`, or say in `no_hardware_dirty()` who sets them instead.",
+        _dirty_bits_lie_in_a_format,
+        (capabilities.flushes, capabilities.formats),
     ),
 )

@@ -44,8 +44,8 @@ def beside_others(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int, time: int) 
 def slow_core(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, cpu: int, handler: int) -> int:
     """Return how much longer a handler takes on a CPU because of its core's other threads, and slow these.
 
-    A thread is busy if it was called too, or if it runs a task. One that was called is in a handler, which is slowed by
-    its own turn; another loses as much of its time as the handler is slowed by. The sender only waits for answers.
+    A thread is busy if it was called too, or if it runs a task. Each busy one slows the handler by a part. One that was
+    called is in a handler of its own, which has its turn; another loses such a part of its time. The sender only waits.
     """
     extra = slower_by(Q, B, handler, int64(1))
     busy = int64(0)

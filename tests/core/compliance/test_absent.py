@@ -25,7 +25,10 @@ def lowering(**methods: Any) -> Architecture:
     return good(lower=type("Wrong", (vax.VaxLowering,), methods))
 
 
-@pytest.mark.parametrize("number", ["10.1", "10.2", "10.3"])
+NO_DIRTY_BITS = attrs.evolve(good().formats[0], used=None)
+
+
+@pytest.mark.parametrize("number", ["10.1", "10.2", "10.3", "10.4"])
 def test_each_statement_is_shown_of_the_toy(number: str) -> None:
     assert outcome(number, good()).word == "shown"
 
@@ -50,6 +53,11 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
             "the way of flushing magic flushes as ipi does",
         ),
         ("10.3", good(flush_ways=(FlushWay("ipi", ""),)), "the way of flushing ipi has no sentence"),
+        (
+            "10.4",
+            attrs.evolve(lowering(no_hardware_dirty=lambda _: None), formats=(NO_DIRTY_BITS,)),
+            "hardware sets dirty bits, says no_hardware_dirty.., and no format has any: vax",
+        ),
     ],
 )
 def test_a_wrong_value_is_named(number: str, architecture: Architecture, named: str) -> None:
