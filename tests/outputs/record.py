@@ -46,7 +46,7 @@ NORMALISED: tuple[tuple[re.Pattern[str], str], ...] = (
     # click 8.2 writes "No such option: --x", click 8.3 "No such option '--x'."
     (re.compile(r"No such option:? '?(-[-\w]+)'?\.?"), r"No such option \1"),
     # What is said of progress and of compiling depends on how fast the machine is and on what it has on disk.
-    (re.compile(r"^shootdown: .* s so far\n", re.MULTILINE), ""),
+    (re.compile(r"^shootdown: (.* s so far|a smaller one is answered at once .*)\n", re.MULTILINE), ""),
     (
         re.compile(
             r"^shootdown: [^\n]*(compiled first, which|which another process does now)[^\n]*\n", re.MULTILINE

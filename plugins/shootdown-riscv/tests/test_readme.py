@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "shootdown_riscv"
-PUBLIC = ("shootdown", "shootdown.formats", "shootdown.measured", "shootdown.porting")
+PUBLIC = ("shootdown", "shootdown.formats", "shootdown.measured", "shootdown.patches", "shootdown.porting")
 IMPORT = re.compile(r"^\s*(?:from|import) (shootdown[\w.]*)", re.MULTILINE)
 
 

@@ -64,7 +64,7 @@ def wrong(tmp_path: Path, text: str, *patches: Path) -> str:
             "line 5, design.seed: a grid has all combinations",
         ),
         (START + 'costs = ["locks"]\n', "s.toml, line 3, costs: there is no cost 'locks'; nearest: lock_ns"),
-        (START + 'costs = "all"\n', "design: about 10^20 points: a sweep has at most 1,000,000"),
+        (START + 'costs = "all"\n', "design: about 10^21 points: a sweep has at most 1,000,000"),
         (START + '[design]\nkind = "sobol"\n', "there is no design 'sobol'"),
         (START + '[design]\nkind = "latin-hypercube"\n', "it lacks `points`"),
         (START + "[programs.other]\n", "[programs] has no 'other'; there is: hugetlb-munmap"),

@@ -28,13 +28,13 @@ def _small(sketch: Sketch, way: str, flaw: str) -> Small | None:
     """Return a program for brute force; None for one that it does not know.
 
     It knows no hugetlb memory, no huge page (`test_thp_equals_brute_force` is about those), no second process but a
-    forked one that does nothing, no thread that is started, no exit(), and no page tables that come back: neither
-    mmap() nor, after reclaim, an access. Accesses are of one page.
+    forked one that does nothing, no thread that is started, no exit(), no migration, and no page tables that come
+    back: neither mmap() nor, after reclaim, an access. Accesses are of one page.
     """
     threads, *others = sketch.processes
     calls = [call.split(" ")[0] for thread in threads for call in thread]
     forked = [((RUNS,),)] if FORK in calls else []
-    if sketch.kind in ("hugetlb", "thp") or others != forked or {START, EXIT, "mmap"} & set(calls):
+    if sketch.kind in ("hugetlb", "thp") or others != forked or {START, EXIT, "mmap", "migrate"} & set(calls):
         return None
     if any(calls.count(call) > 1 for call in ("munmap", "mremap")):
         return None

@@ -105,7 +105,7 @@ MISTAKES: dict[str, tuple[Callable[[Desk], object], str]] = {
     "a lock": (lambda d: d.asm.lock_write(99), "lock 99"),
     "the lock of an mm that is not there": (lambda d: d.asm.lock_write(d.lock, index=1), "lock"),
     "an mm": (lambda d: d.model.concern(5), "mm 5: there are 0 to 1"),
-    "a call": (lambda d: d.asm.send(12), "call 12: there are 1 to 10"),
+    "a call": (lambda d: d.asm.send(12), "call 12: there are 1 to 11"),
     "a mode of parking": (lambda d: d.asm.park(3), "mode 3: it is a number from 0 to 1"),
     "a state of tables": (lambda d: d.asm.table_state(9), "state 9: it is a number from 0 to 2"),
     "a cost that there is none of": (lambda d: d.asm.work("zap"), "no cost 'zap'; nearest: zap_ns"),
