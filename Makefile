@@ -63,11 +63,10 @@ engines: $(VENV)/.test
 walks: $(VENV)/.test
 	$(BIN)/shootdown warm walks tlb
 
-# Everything but what is marked `long`. A worker's tests follow one another in their files (worksteal): what the tests of a
-# file share is made once.
+# Everything but what is marked `long`.
 test: $(VENV)/.test
 	$(MAKE) --jobs 2 --output-sync=target lint kernels
-	$(BIN)/pytest -q -n auto --dist worksteal
+	$(BIN)/pytest -q -n auto
 
 # Large samples, installing, and emulators at length; docs/reference/long-runs.md keeps a record.
 long: $(VENV)/.test
