@@ -63,10 +63,10 @@ engines: $(VENV)/.test
 walks: $(VENV)/.test
 	$(BIN)/shootdown warm walks tlb
 
-# Everything but what is marked `long`.
+# Everything but what is marked `long`. A file's tests run in one process (loadfile): what they share is made once.
 test: $(VENV)/.test
 	$(MAKE) --jobs 2 --output-sync=target lint kernels
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n auto --dist loadfile
 
 # Large samples, installing, and emulators at length; docs/reference/long-runs.md keeps a record.
 long: $(VENV)/.test
