@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import attrs
 import click
@@ -13,6 +13,17 @@ from shootdown._cli import _common
 from shootdown._report.commands import command_line
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Named(TypedDict):
+    """What a command is asked about, by the names of questions' arguments."""
+
+    arch: tuple[str, ...]
+    platforms: tuple[str, ...]
+    kernels: tuple[str, ...]
+    parameters: Mapping[str, str]
+    settings: tuple[str, ...]
+    patch: str | None
 
 
 @attrs.frozen
@@ -35,6 +46,17 @@ class About:
     settings: tuple[str, ...] = ()
     patch: str | None = None
     here: bool = False
+
+    def named(self) -> Named:
+        """Return what most questions take, by the names of their arguments."""
+        return {
+            "arch": self.arch,
+            "platforms": self.platform,
+            "kernels": self.kernel,
+            "parameters": self.parameters,
+            "settings": self.settings,
+            "patch": self.patch,
+        }
 
     def command_line(
         self,

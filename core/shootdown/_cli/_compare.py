@@ -73,13 +73,8 @@ def command(
     try:
         chosen = cases(
             workload,
-            arch=about.arch,
-            platforms=about.platform,
-            kernels=about.kernel,
             cpus=about.cpus,
-            parameters=about.parameters,
-            settings=about.settings,
-            patch=about.patch,
+            **about.named(),
         )
         sooner = _sooner(chosen, about.parameters)
         with _progress.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS), sooner) as advance:

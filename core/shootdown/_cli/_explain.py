@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from shootdown._cli import _about, _common, _here, _offered, _writing
@@ -52,15 +53,11 @@ def command(
     this machine's architecture, and the newest kernel that is known.
     """
     about = _here.filled(about)
+    about = attrs.evolve(about, kernel=about.kernel or (newest_known(),))
     chosen = cases(
         workload,
-        arch=about.arch,
-        platforms=about.platform,
-        kernels=about.kernel or (newest_known(),),
         cpus=about.cpus,
-        parameters=about.parameters,
-        settings=about.settings,
-        patch=about.patch,
+        **about.named(),
     )
     if perfetto is not None:
         check_place("--perfetto", perfetto)

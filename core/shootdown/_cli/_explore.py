@@ -184,12 +184,7 @@ def command(
 
     cases = explorations(
         scenario,
-        arch=about.arch,
-        platforms=about.platform,
-        kernels=about.kernel,
-        parameters=about.parameters,
-        settings=about.settings,
-        patch=about.patch,
+        **about.named(),
     )
     bounds = {
         "reductions": reductions,

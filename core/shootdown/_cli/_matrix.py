@@ -43,12 +43,7 @@ def command(
 
     prepared = m.jobs(
         scenarios,
-        arch=about.arch,
-        platforms=about.platform,
-        kernels=about.kernel,
-        parameters=about.parameters,
-        settings=about.settings,
-        patch=about.patch,
+        **about.named(),
     )
     total = sum(len(job.cells) for job in prepared)
     done: list[Verdict] = []

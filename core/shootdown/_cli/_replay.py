@@ -63,13 +63,8 @@ def command(
         prepared = prepare(
             files,
             recorded_on=recorded_on,
-            arch=about.arch,
-            platforms=about.platform,
-            kernels=about.kernel,
             cpus=about.cpus,
-            parameters=about.parameters,
-            settings=about.settings,
-            patch=about.patch,
+            **about.named(),
             grow=grow,
             progress=progress,
         )

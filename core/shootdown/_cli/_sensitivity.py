@@ -75,7 +75,7 @@ def command(
     )
     if len(found) != 1:
         raise ShootdownError(
-            f"{len(found)} combinations are asked about: name one about.platform, about.kernel and number of CPUs"
+            f"{len(found)} combinations are asked about: name one platform, kernel and number of CPUs"
         )
     (question,) = found
     factors = read_factors(vary, question)

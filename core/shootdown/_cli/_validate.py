@@ -106,8 +106,8 @@ def _list_exact(summary: dict[str, int]) -> None:
     if (differ := summary["varies"]) + (left := summary["open"]):
         _writing.write_wrapped(
             f"{differ} ({_percent(differ, compared)}) agree where the runs themselves differ; {left} "
-            f"({_percent(left, compared)}) are open: every run gave the same number, which only the range that is "
-            f"predicted has. Of the counts whose runs agree {_percent(exact, compared - differ)} are exact.",
+            f"({_percent(left, compared)}) are open: every run gave the same number, and a range is predicted. "
+            f"Of the counts whose runs agree {_percent(exact, compared - differ)} are exact.",
             rest="  ",
         )
 

@@ -62,7 +62,7 @@ def test_what_changes_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> Non
         (("--vary", "tables=0..3"), "-p tables=0: it lies between 1 and"),
         (("--vary", "cost.lock", "--vary", "cost.lock_ns"), "cost.lock_ns is given twice"),
         (("--method", "sobol", "--samples", "3"), "are a power of two"),
-        (("--kernel", "7.0"), "2 combinations are asked about"),
+        (("--kernel", "7.0"), "2 combinations are asked about: name one platform, kernel and number of CPUs"),
     ],
 )
 def test_a_mistake_is_one_line(

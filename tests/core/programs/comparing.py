@@ -17,6 +17,8 @@ from shootdown._questions.hunt import Ground, grounds
 Case = TypeVar("Case")
 #: The calls of each thread.
 Threads = tuple[tuple[str, ...], ...]
+#: States after which brute force gives a program up.
+FEW = 15_000
 
 
 def two_or_three(calls: Collection[str]) -> list[Threads]:
@@ -83,15 +85,10 @@ def ground(arch: str, *settings: str, kernel: str = "7.0") -> Ground:
     return one
 
 
-def others(threads: Threads, *, nothing: str = "") -> dict[str, Any]:
-    """Return all threads but the first, as a program's file has them.
-
-    Args:
-        threads: what each does.
-        nothing: the statement of one that does nothing.
-    """
+def others(threads: Threads) -> dict[str, Any]:
+    """Return all threads but the first, as a program's file has them; one that does nothing only runs."""
     return {
-        f"t{number}": {"do": ["signal begun", *calls] if calls or not nothing else [nothing]}
+        f"t{number}": {"do": ["signal begun", *calls] if calls else ["spin"]}
         for number, calls in enumerate(threads[1:])
     }
 
@@ -100,6 +97,30 @@ def explored(on: Ground, values: Mapping[str, Any], *, idle: bool = False) -> st
     """Return the verdict of a program, without the CPU that idles unless it is asked for."""
     program = read_values({"summary": "compared", **values}).program({})
     return Explorer(build(program, on.scene, idle=idle, marks=False)).search().verdict
+
+
+def explored_on_one_page(
+    on: Ground,
+    threads: Threads,
+    *,
+    before: Collection[str] = ("touch heap write",),
+    memory: Mapping[str, Any] | None = None,
+    idle: bool = False,
+) -> str:
+    """Return the verdict of a program about one page, whose forked child keeps what it got.
+
+    Args:
+        on: where.
+        threads: what each does.
+        before: what the first does before the search begins.
+        memory: the keys of the memory besides its size.
+        idle: a CPU is there that idles.
+    """
+    process: dict[str, Any] = {"A": {"do": [*before, *threads[0]], "thread": others(threads)}}
+    if any("fork child" in calls for calls in threads):
+        process["child"] = {"do": ["spin"]}
+    heap = {"size": "4K", **(memory or {})}
+    return explored(on, {"memory": {"heap": heap}, "process": process}, idle=idle)
 
 
 def compare(

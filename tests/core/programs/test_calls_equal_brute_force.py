@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
-from typing import Any
 
 import pytest
 from tests.core.programs.comparing import (
+    FEW,
     Threads,
     compare,
-    explored,
+    explored_on_one_page,
     ground,
     on_one_page,
-    others,
     two_or_three,
 )
 from twins.brute_force.search import verdict
 
 from shootdown._mm.gather import Gathers
-from shootdown._questions.hunt import Ground
 
-#: States after which brute force gives a program up.
-FEW = 15_000
 #: The calls, as statements and as brute force names them.
 CALLS = {
     "madvise heap FREE": "lazyfree",
@@ -45,15 +41,12 @@ def programs() -> list[Threads]:
     return [one for one in found if any(CALLS[call] in _NEW for thread in one for call in thread)]
 
 
-def _explored(threads: Threads, on: Ground, *, idle: bool = False) -> str:
-    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others(threads)}}
-    return explored(on, {"memory": {"heap": {"size": "4K"}}, "process": process}, idle=idle)
-
-
 def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
     on = ground(arch, *settings)
     return compare(
-        chosen, lambda one: verdict(on_one_page(one, CALLS, arch, flaw), FEW), lambda one: _explored(one, on)
+        chosen,
+        lambda one: verdict(on_one_page(one, CALLS, arch, flaw), FEW),
+        lambda one: explored_on_one_page(on, one),
     )
 
 
@@ -104,6 +97,6 @@ def test_a_cpu_that_idles_keeps_the_old_address_space_of_exec_until_its_tables_g
     for before in BEFORE_EXEC:
         threads = ((*before, "exec"),)
         slow, _ = verdict(on_one_page(threads, CALLS, arch, flaw, frees=("exec",), user="lazy"), FEW)
-        assert _explored(threads, ground(arch), idle=True) == slow, f"{threads}"
+        assert explored_on_one_page(ground(arch), threads, idle=True) == slow, f"{threads}"
         found.add(slow)
     assert ("bug" in found) is (flaw != "")

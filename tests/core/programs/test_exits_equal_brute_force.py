@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
-from typing import Any
 
 import pytest
 from tests.core.programs.comparing import (
+    FEW,
     Threads,
     compare,
-    explored,
+    explored_on_one_page,
     ground,
     on_one_page,
-    others,
     segfaults,
     two_or_three,
 )
@@ -21,8 +20,6 @@ from twins.brute_force.search import verdict
 
 from shootdown._mm.gather import Gathers
 
-#: States after which brute force gives a program up.
-FEW = 15_000
 #: The calls, as statements and as brute force names them.
 CALLS = {
     "exit": "exit",
@@ -47,13 +44,12 @@ def programs() -> list[Threads]:
 def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
     on = ground(arch, *settings)
 
-    def ours(threads: Threads) -> str:
-        do = ["touch heap write", *threads[0]]
-        process: dict[str, Any] = {"A": {"do": do, "thread": others(threads, nothing="spin")}}
-        return explored(on, {"memory": {"heap": {"size": "4K"}}, "process": process})
-
     frees = ("exit", "munmap")
-    return compare(chosen, lambda one: verdict(on_one_page(one, CALLS, arch, flaw, frees=frees), FEW), ours)
+    return compare(
+        chosen,
+        lambda one: verdict(on_one_page(one, CALLS, arch, flaw, frees=frees), FEW),
+        lambda one: explored_on_one_page(on, one),
+    )
 
 
 @pytest.mark.compiled

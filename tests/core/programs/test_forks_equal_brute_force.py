@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
-from typing import Any
 
 import pytest
 from tests.core.programs.comparing import (
+    FEW,
     Threads,
     compare,
-    explored,
+    explored_on_one_page,
     ground,
     on_one_page,
-    others,
     segfaults,
     two_or_three,
 )
@@ -28,8 +27,6 @@ from shootdown._mm.calls import Calls
 from shootdown._mm.faults import Faults
 from shootdown._questions.hunt import Ground
 
-#: States after which brute force gives a program up.
-FEW = 15_000
 #: The calls, as statements and as brute force names them.
 CALLS = {
     "fork child": "fork",
@@ -68,14 +65,8 @@ def _maps_what_moves(threads: Threads) -> bool:
 
 
 def _explored(threads: Threads, on: Ground) -> str:
-    process: dict[str, Any] = {
-        "A": {"do": ["touch heap write", *threads[0]], "thread": others(threads, nothing="spin")}
-    }
-    if any("fork child" in calls for calls in threads):
-        process["child"] = {"do": ["spin"]}
     collapses = any("khugepaged heap" in calls for calls in threads)
-    memory = {"heap": {"size": "2M" if collapses else "4K", "alone": False}}
-    return explored(on, {"memory": memory, "process": process})
+    return explored_on_one_page(on, threads, memory={"size": "2M" if collapses else "4K", "alone": False})
 
 
 def _small(threads: Threads, way: str, flaw: str) -> Small:

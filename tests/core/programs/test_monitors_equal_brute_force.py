@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
-from typing import Any
 
 import pytest
 from tests.core.programs.comparing import (
+    FEW,
     Threads,
     compare,
-    explored,
+    explored_on_one_page,
     ground,
     on_one_page,
-    others,
     two_or_three,
 )
 from twins.brute_force.search import verdict
 
 from shootdown._mm.ordinary import Ordinary
-from shootdown._questions.hunt import Ground
 
-#: States after which brute force gives a program up.
-FEW = 15_000
 #: The calls, as statements and as brute force names them.
 CALLS = {
     "userfaultfd heap WRITEPROTECT": "writeprotect",
@@ -43,15 +39,12 @@ def programs() -> list[Threads]:
     ]
 
 
-def _explored(threads: Threads, on: Ground) -> str:
-    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others(threads)}}
-    return explored(on, {"memory": {"heap": {"size": "4K"}}, "process": process})
-
-
 def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
     on = ground(arch, *settings)
     return compare(
-        chosen, lambda one: verdict(on_one_page(one, CALLS, arch, flaw), FEW), lambda one: _explored(one, on)
+        chosen,
+        lambda one: verdict(on_one_page(one, CALLS, arch, flaw), FEW),
+        lambda one: explored_on_one_page(on, one),
     )
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from tests.core.programs.comparing import (
+    FEW,
     Threads,
     compare,
-    explored,
+    explored_on_one_page,
     ground,
     on_one_page,
-    others,
     segfaults,
     two_or_three,
 )
@@ -26,8 +26,6 @@ from twins.brute_force.search import verdict
 from shootdown._mm.faults import Faults
 from shootdown._mm.gather import Gathers
 
-#: States after which brute force gives a program up.
-FEW = 15_000
 #: The calls, as statements and as brute force names them.
 CALLS = {
     "touch heap read": "read",
@@ -63,12 +61,8 @@ def _compare(arch: str, flaw: str, chosen: list[Threads], memory: dict[str, Any]
     on = ground(arch, "kernel.widening_flushes=true")
 
     def ours(threads: Threads) -> str:
-        do = ["touch heap read", "signal read", *threads[0]]  # a write goes before the search otherwise
-        process: dict[str, Any] = {"A": {"do": do, "thread": others(threads, nothing="spin")}}
-        if any("fork child" in calls for calls in threads):
-            process["child"] = {"do": ["spin"]}
-        heap = {"size": "4K", "alone": False, **memory}
-        return explored(on, {"memory": {"heap": heap}, "process": process})
+        before = ("touch heap read", "signal read")  # a write goes before the search otherwise
+        return explored_on_one_page(on, threads, before=before, memory={"alone": False, **memory})
 
     def slow(threads: Threads) -> tuple[str, int]:
         return verdict(on_one_page(threads, CALLS, arch, flaw, file=0, private=True, writable=(False,)), FEW)
