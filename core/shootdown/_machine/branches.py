@@ -37,7 +37,9 @@ class Branches(Builders):
 
     @contextmanager
     def loop(self, count: int, register: int = o.INDEX) -> Iterator[None]:
-        """Repeat the steps within `count` times; the register counts from 0."""
+        """Repeat the steps within `count` times, once at least; the register counts from 0."""
+        if isinstance(count, int) and count < 1:
+            raise mistake(f"loop(): the steps within are taken once at least, not {count} times")
         start = Label()
         self.set(register, 0)
         self.place(start)

@@ -79,6 +79,7 @@ ONE_LINE = {
     "an exception of one's own": ("raise type('Own', (BaseException,), {})('x')", "build(): Own: x"),
     "a parameter that there is not": ("scene['no']", "scene['no']: there is no such parameter or switch"),
     "a label for a parameter": ("scene[model.label()]", "scene[a Label]: there is no such parameter or switch"),
+    "a loop of no turns": ("asm.loop(0).__enter__()", "loop(): the steps within are taken once at least"),
     "too little memory": ("raise MemoryError", "build(): it does not fit into memory"),
     "words that raise": (
         "names = ('it',); asm.v_store(model.variable(0, 'v', words=lambda _: 1 // 0), 1); asm.fail(0)",
