@@ -123,6 +123,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     typed = _console.arguments.set(tuple(arguments))
     inputs.begin()
+    if patience := sys.modules.get("shootdown._plugins.patience"):
+        patience.begin()  # an earlier command line of this process may have been interrupted
     try:
         with _frame.make_context("shootdown", list(arguments)) as context:
             _frame.invoke(context)

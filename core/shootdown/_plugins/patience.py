@@ -84,8 +84,13 @@ _watcher: threading.Thread | None = None
 _interrupted: list[tuple[str, Site]] = []
 
 
+def begin() -> None:
+    """Forget whose code was interrupted before."""
+    _interrupted.clear()
+
+
 def interrupted() -> tuple[str, Site] | None:
-    """Return whose code ran when somebody pressed Ctrl-C, and where it was; None if it was core's."""
+    """Return whose code ran when somebody pressed Ctrl-C since `begin`, and where it was; None if it was core's."""
     return _interrupted[-1] if _interrupted else None
 
 

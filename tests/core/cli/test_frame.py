@@ -15,6 +15,7 @@ import click
 import pytest
 
 from shootdown import _cli
+from shootdown._plugins.patience import patience
 from shootdown._values.errors import ShootdownError
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -151,6 +152,19 @@ def test_ctrl_c_ends_with_one_line_and_status_130(
         raise KeyboardInterrupt
 
     use(monkeypatch, body)
+    assert _cli.run(["plugins"]) == 130
+    assert capsys.readouterr().err == "shootdown: interrupted\n"
+
+
+def test_ctrl_c_blames_no_plugin_that_was_interrupted_before_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(name: str) -> None:
+        exec("raise KeyboardInterrupt", {"__name__": name})
+
+    with pytest.raises(KeyboardInterrupt), patience("plugin slow"):
+        interrupt("plugged_slow")
+    use(monkeypatch, lambda: interrupt("shootdown"))
     assert _cli.run(["plugins"]) == 130
     assert capsys.readouterr().err == "shootdown: interrupted\n"
 
