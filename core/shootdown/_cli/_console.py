@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, TextIO
 
-PLAIN_WIDTH = 100
+PLAIN_WIDTH = 80
 """Columns of a table that doesn't go to a terminal, unless COLUMNS says otherwise."""
 
 #: Standard output as the command was started with, while one runs: everything else that prints goes elsewhere.

@@ -91,7 +91,7 @@ def write_table(
     right: Collection[str] = (),
     whole: Collection[str] | None = None,
 ) -> None:
-    """Write a table to standard output: as wide as the terminal, or 100 columns of plain text elsewhere.
+    """Write a table to standard output: as wide as the terminal, or 80 columns of plain text elsewhere.
 
     Cells are shown as they are, never read as markup, and wrap where they don't fit. None is an empty cell.
 
@@ -164,7 +164,7 @@ def _wrap(name: str, room: int) -> str:
 
 
 def width() -> int:
-    """Return how many columns the report has: the terminal's, or 100 of plain text unless COLUMNS says otherwise."""
+    """Return how many columns the report has: the terminal's, or 80 of plain text unless COLUMNS says otherwise."""
     stream = _console.stream()
     if not stream.isatty():  # to import rich takes as long as a small answer
         return _console.plain_width(os.environ)

@@ -72,7 +72,8 @@ _NO_WIDTH = 100_000
 class _Shape:
     """How compact a table is: times beside or below each other, headings hyphenated, counts left out.
 
-    `against` is whether a column compares each row's time with that of the first.
+    `against` is whether each row's time has a column that compares it with the first row's; without it that stands
+    below the times, if they are below each other.
     """
 
     stacked: bool
@@ -247,7 +248,7 @@ def _fitting(
         if not fits:
             continue
         beside = attrs.evolve(shape, against=True)
-        fits, wider_columns, wider_cells = attempt(beside)
+        fits, wider_columns, wider_cells = attempt(beside, shrink=not shape.stacked)
         if fits:
             shape, columns, cells = beside, wider_columns, wider_cells
         for name in () if shape.hyphenate else _MORE:
@@ -273,13 +274,11 @@ def _table(
     ]
     columns = [Column(heading, wraps=wraps) for _, heading, wraps in identity(rows)]
     columns += [Column(headings[name], right=True) for name in counts]
+    compared = firsts(supported) if shape.against or shape.stacked else {}
     if supported:
         times = times_of(supported)
-        headings_of = [" / ".join(times.values())] if shape.stacked else list(times.values())
-        columns += [Column(heading, right=True) for heading in headings_of]
-    compared = firsts(supported) if shape.against else {}
-    if compared:
-        columns.append(Column(AGAINST, right=True))
+        over = _beside_or_below(list(times.values()), [AGAINST] if compared else [], shape, " / ")
+        columns += [Column(heading, right=True) for heading in over]
     cells: list[Sequence[str] | str] = []
     group = None
     refused: list[tuple[str, object]] = []  # consecutive rows that are not supported for the same reason
@@ -301,9 +300,16 @@ def _table(
         own[0] += mark
         own += [_count(row, name, short=shape.hyphenate) for name in counts]
         spans = [estimate(row.times[name]) for name in times]
-        line = [*own, "\n".join(spans)] if shape.stacked else [*own, *spans]
-        cells.append([*line, against(row, compared[row.arch, row.platform])] if compared else line)
+        relation = [against(row, compared[row.arch, row.platform])] if compared else []
+        cells.append([*own, *_beside_or_below(spans, relation, shape, "\n")])
     return columns, cells
+
+
+def _beside_or_below(times: list[str], relation: list[str], shape: _Shape, joint: str) -> list[str]:
+    """Share the times of a row, and how they relate to the first row's, out among its cells."""
+    if shape.against or not shape.stacked:
+        return [*([joint.join(times)] if shape.stacked else times), *relation]
+    return [joint.join([*times, *filter(None, relation)])]
 
 
 def _refusal(row: Result) -> str:

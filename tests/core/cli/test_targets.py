@@ -46,8 +46,9 @@ def test_json_rows_have_the_promised_fields(rows: list[dict[str, Any]]) -> None:
 
 
 def test_each_platform_and_kernel_has_a_row_of_json_and_a_place_in_the_table(
-    rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # no heading wraps
     text = printed(capsys, *_SHARED)
     headings = [line for line in text.splitlines() if line.split(" ")[0] in ("arm64", "x86", "powerpc")]
     for arch, platform in {(row["arch"], row["platform"]) for row in rows}:
@@ -64,8 +65,9 @@ def test_the_table_fits_the_terminal(columns: int) -> None:
 
 
 def test_a_stale_entry_is_named_in_its_cell_and_the_footer_says_how_to_see_why(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     text = printed(capsys, "--platform", "neoverse-v2", "--kernel", "7.0")
     assert "NO: stale (munmap, mprotect)" in text
     words = next(line for line in text.splitlines() if "shootdown explain" in line).split()

@@ -29,7 +29,7 @@ def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], c
 
 @pytest.mark.parametrize(
     ("columns", "width"),
-    [(None, 100), ("80", 80), ("40", 40), ("wide", 100), ("1", 20), ("0", 100), ("9" * 30, 10**9)],
+    [(None, 80), ("100", 100), ("40", 40), ("wide", 80), ("1", 20), ("0", 80), ("9" * 30, 10**9)],
 )
 def test_a_table_outside_of_a_terminal_is_plain_text_of_the_width_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str | None, width: int

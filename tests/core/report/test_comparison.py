@@ -133,6 +133,16 @@ def test_a_table_fits_its_terminal_whatever_has_to_give(width: int) -> None:
     assert max(map(len, comparison(rows, width))) <= width
 
 
+def test_what_each_row_takes_against_the_first_has_a_column_or_stands_below_its_times() -> None:
+    counts = dict.fromkeys(COUNTS, 1_234)
+    slower = {**result().times, "elapsed_ns": span(30 * SECOND)}
+    rows = (result("6.15", counts=counts), result("6.16", counts=counts, times=slower))
+    wide, narrow = text(*rows, width=200), text(*rows, width=80)
+    assert [line.split()[-1] for line in wide.splitlines() if line.startswith("6.1")] == ["first", "x15"]
+    below = [line.strip() for line in narrow.splitlines()]
+    assert [line for line in below if line in ("first", "x15")] == ["first", "x15"]
+
+
 def test_counts_that_have_no_room_are_named() -> None:
     counts = dict.fromkeys(COUNTS, 12_345)
     shown = text(result(counts=counts), result("6.16", counts=counts), width=80)

@@ -94,7 +94,10 @@ def test_a_run_that_leaves_entries_time_and_again_says_how_often() -> None:
     assert found.stale.times == 4
 
 
-def test_the_command_shows_the_steps_to_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_shows_the_steps_to_people_and_programs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     words = "explain hugetlb-munmap --arch arm64 --platform neoverse-v2 --kernel 7.0 --cpus 4 -p threads=1"
     assert _cli.run(words.split()) == 0
     out = capsys.readouterr().out
