@@ -16,10 +16,12 @@ _HEADER = re.compile(r"\s*Performance counter stats for (.*?):?\s*$")
 _INTERVALS = re.compile(r"#\s+time\s+(?:CPU\s+)?counts unit events")
 _NUMBER = r"(\d[\d,.' \u00a0\u202f]*\d|\d|<not counted>|<not supported>)"
 _EVENT = re.compile(
-    rf"\s*(?:(CPU\d+|S\d+(?:-D\d+)?(?:-C\d+)?|N\d+)\s+(?:\d+\s+)?)?(?:\d+\.\d{{9}}\s+)?(?:(CPU\d+)\s+)?{_NUMBER}\s+"
+    rf"\s*(?:(CPU\d+|S\d+(?:-D\d+)?(?:-C\d+)?|N\d+)\s+(?:\d+\s+)?)?(?:(\d+\.\d{{9}})\s+)?(?:(CPU\d+)\s+)?{_NUMBER}\s+"
     r"(?:(?:msec|ns|Joules|MiB|MB|C)\s+)?([A-Za-z_][\w:\-./=]*)\s*(?:#.*|\(\s*[\d.]+%\s*\)|\(\s*\+-.*|\s)*(.*)$"
 )
 _ELAPSED = re.compile(r"\s*([\d.,]+)(?:\s+\+-\s+[\d.,]+)?\s+seconds\s+(time elapsed|user|sys)")
+#: Seconds that an output may have counted: ten years.
+_LONGEST = 3e8
 _RUNNING = re.compile(r"\(\s*([\d.,]+)%\s*\)\s*$")
 _OURS = re.compile(
     r"tlb|ipi|csd|irq_vectors|call_function|page-faults|context-switches|sched:|migrat", re.IGNORECASE
@@ -35,19 +37,21 @@ class PerfStat:
         self.elapsed: list[float] = []
         self.scaled: Counter[str] = Counter()
         self.not_counted: Counter[str] = Counter()
-        self._began = False
+        self._until = 0.0
 
     def take(self, line: str) -> int:
         """Take a line: OTHER, READ or DAMAGED."""
         if _HEADER.match(line) or _INTERVALS.match(line):
-            self._inside, self._began = True, True
+            self._end_intervals()
+            self._inside = True
             if len(self.runs) < 1000:
                 self.runs.append({})
             return READ
         elapsed = _ELAPSED.match(line)
         if elapsed is not None:
-            if elapsed[2] == "time elapsed" and len(self.elapsed) < 1000:
-                self.elapsed.append(_decimal(elapsed[1]))
+            if elapsed[2] == "time elapsed":
+                self._until = _decimal(elapsed[1])
+                self._end_intervals()
             return READ if self._inside or self.runs else OTHER
         if line.lstrip().startswith("{") and '"counter-value"' in line:
             return self._json(line)
@@ -56,18 +60,26 @@ class PerfStat:
             if status != OTHER:
                 return status
         found = _EVENT.match(line)
-        if found is None or found[5].strip():
+        if found is None or found[6].strip():
             if self._inside and line.strip() and line[:1] not in (" ", "\t"):
                 self._inside = False
             return READ if self._inside and not line.strip() else OTHER
-        name = found[4]
+        name = found[5]
         if not self._inside and not (":" in name and _OURS.search(name)):
             return OTHER
-        return self._add(name, found[3], line)
+        return self._add(name, found[4], found[2], line)
 
-    def _add(self, name: str, number: str, line: str = "") -> int:
+    def _end_intervals(self) -> None:
+        """Take the time at which the last interval of an output ended as how long it counted."""
+        if self._until and len(self.elapsed) < 1000:
+            self.elapsed.append(self._until)
+        self._until = 0.0
+
+    def _add(self, name: str, number: str, interval: str | None, line: str = "") -> int:
         if not self.runs:
             self.runs.append({})
+        if interval is not None:
+            self._until = _decimal(interval)
         name = re.sub(r":(?:[ukhHGpPSD]{1,6})$", "", name)
         if number.startswith("<"):
             add(self.not_counted, name)
@@ -91,7 +103,8 @@ class PerfStat:
             if at + 2 < len(fields) and re.fullmatch(r"\d{1,24}|<not (?:counted|supported)>", fields[at]):
                 name = fields[at + 2]
                 if re.fullmatch(r"[A-Za-z_][\w:\-./=]*", name) and (self._inside or _OURS.search(name)):
-                    return self._add(name, fields[at])
+                    timed = at > 0 and re.fullmatch(r"\s*\d+\.\d{9}", fields[0])
+                    return self._add(name, fields[at], fields[0] if timed else None)
         return OTHER
 
     def _json(self, line: str) -> int:
@@ -102,10 +115,13 @@ class PerfStat:
         name, value = found.get("event"), found.get("counter-value")
         if not isinstance(name, str) or not isinstance(value, str):
             return DAMAGED
-        return self._add(name, re.sub(r"\.0+$", "", value))
+        interval = found.get("interval")
+        timed = isinstance(interval, int | float) and 0 < interval < _LONGEST
+        return self._add(name, re.sub(r"\.0+$", "", value), str(interval) if timed else None)
 
     def end(self) -> None:
         """Take note that the file is at its end."""
+        self._end_intervals()
         self._inside = False
 
     def part(self) -> PerfStatPart | None:
@@ -129,7 +145,7 @@ class PerfStatPart:
 
     Args:
         runs: counts by event, of each output.
-        elapsed: seconds of each.
+        elapsed: seconds of each that has them, of intervals up to the end of the last.
         scaled: events that were counted part of the time only, and scaled.
         not_counted: events without a count.
     """

@@ -105,6 +105,12 @@ def perf_stat(part: PerfStatPart, width: int) -> Iterator[str]:
     rows = [[name, *(exact(run[name]) if name in run else "-" for run in runs)] for name in names[:40]]
     seconds = [f"{value:g} s" for value in part.elapsed[-len(runs) :]]
     headings = seconds if len(seconds) == len(runs) else [str(i + 1) for i in range(len(runs))]
+    if len(part.runs) == len(part.elapsed) == 1 and part.elapsed[0] > 0:
+        headings.append("a second")
+        rates = [part.runs[0][row[0]] / part.elapsed[0] for row in rows]
+        rows = [
+            [*row, _plain(round(rate, 1 if rate < 100 else 0))] for row, rate in zip(rows, rates, strict=True)
+        ]
     yield from draw_table(
         [Column("event", wraps=True), *(Column(name, right=True) for name in headings)], rows, width
     )

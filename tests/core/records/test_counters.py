@@ -242,6 +242,26 @@ def test_perf_stat_is_read_in_each_of_its_forms(recorded: Read, text: str) -> No
     assert any("which of the tlb_flush events" in text for text in part.unknown)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# time counts unit events\n 1.000100000  30  tlb:tlb_flush\n 2.500000000  20  tlb:tlb_flush\n",
+        "1.000100000,CPU0,30,,tlb:tlb_flush,100,100.00,,\n2.500000000,CPU0,20,,tlb:tlb_flush,100,100.00,,\n",
+        '{"interval" : 1.0001, "counter-value" : "30.0", "event" : "tlb:tlb_flush"}\n'
+        '{"interval" : 2.5, "counter-value" : "20.0", "event" : "tlb:tlb_flush"}\n',
+        " Performance counter stats for 'a':\n\n 50  tlb:tlb_flush\n\n 2.5 seconds time elapsed\n",
+    ],
+)
+def test_perf_stat_counts_a_second_up_to_the_end_of_its_last_interval(recorded: Read, text: str) -> None:
+    found = recorded(text)
+    (part,) = found.parts
+    assert isinstance(part, PerfStatPart)
+    assert part.elapsed == (2.5,)
+    shown = [" ".join(line.split()) for line in lines(found, 80)]
+    assert "event 2.5 s a second" in shown
+    assert "tlb:tlb_flush 50 20" in shown
+
+
 def test_perf_stat_names_what_was_not_counted_or_scaled(recorded: Read) -> None:
     (part,) = recorded(
         " Performance counter stats for 'a':\n\n   <not supported>   tlb:tlb_flush\n   500  dTLB-load-misses   (49.98%)\n"
