@@ -97,6 +97,8 @@ def command(
             _writing.write_wrapped(f"* {remark}", rest="  ")
     if not compared:
         raise ShootdownError("nothing was measured")
+    if not any(one.verdicts for one in compared):
+        raise ShootdownError("nothing was compared: the model predicts none of these programs")
     if any(not v.agrees and v.reason is None for c in compared for v in c.verdicts):
         click.get_current_context().exit(1)
 
@@ -112,7 +114,7 @@ def _append(out: Path, lines: list[str]) -> None:
 
 def _report(compared: list[Comparison]) -> None:
     """Write each count of each program, measured and predicted."""
-    rows = []
+    rows, remarks = [], []
     for comparison in compared:
         name = str(comparison.row.fields.get("name", ""))
         for verdict in comparison.verdicts:
@@ -121,7 +123,8 @@ def _report(compared: list[Comparison]) -> None:
             )
             name = ""
         if not comparison.verdicts:
-            rows.append((name, "", "", "", comparison.reason or "the model can't run it"))
+            rows.append((name, "", "", "", "not predicted"))
+            remarks.append(f"{name} is not predicted: {comparison.reason or 'the model lacks the kernel'}")
     if not compared:
         return
     row = compared[0].row
@@ -132,8 +135,9 @@ def _report(compared: list[Comparison]) -> None:
     verdicts = [v for c in compared for v in c.verdicts]
     agree = sum(v.agrees for v in verdicts)
     _writing.write_line(f"\n{agree} of {len(verdicts)} counts agree.")
-    for reason in dict.fromkeys(v.reason for v in verdicts if not v.agrees and v.reason):
-        _writing.write_wrapped(f"* {reason}", rest="  ")
+    remarks += dict.fromkeys(v.reason for v in verdicts if not v.agrees and v.reason)
+    for remark in remarks:
+        _writing.write_wrapped(f"* {remark}", rest="  ")
 
 
 def _times(count: object) -> str:

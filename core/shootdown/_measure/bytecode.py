@@ -10,16 +10,16 @@ import attrs
 from shootdown._programs.cast import Cast, cast
 from shootdown._programs.checking import maps, repeated_waits
 from shootdown._programs.language import ends
-from shootdown._programs.program import Memory, Program, Statement
+from shootdown._programs.program import PRIVATE_FILE, Memory, Program, Statement
 from shootdown._programs.touches import draws
-from shootdown._programs.verbs import ENDLESS
+from shootdown._programs.verbs import COMMANDS, ENDLESS, IOCTLS
 from shootdown._values.errors import ShootdownError
 
 _MAGIC = 0x53484F4F54313
 _KINDS = ("anonymous", "thp", "file", "hugetlb")
 _OPS = (
     "end", "mmap", "touch", "touch_pages", "munmap", "madvise", "mprotect", "mremap", "truncate", "punch",
-    "soft_offline", "move_pages",
+    "soft_offline", "move_pages", "userfaultfd", "membarrier",
     "fork", "exit", "start", "signal", "wait", "reap", "lock", "unlock", "work", "spin", "sleep",
     "move", "loop", "again", "measure", "measured",
 )  # fmt: skip
@@ -33,6 +33,11 @@ _UNABLE = {
     "khugepaged": "khugepaged scans what it likes, when it likes: use `madvise PLACE COLLAPSE`",
     "mkclean": "the machine's only file system is in memory, and writes nothing back",
     "gup": "no system call is a walk of GUP-fast alone",
+    "vmalloc": "no system call maps kernel addresses alone",
+    "vfree": "no system call maps kernel addresses alone",
+    "exec": "the runner is the machine's only program",
+    "other": "it stands for what is not modelled, and the runner can't do that",
+    "preempted": "no host preempts the emulated CPUs",
 }
 HUGE_PAGE = 2 << 20
 #: Memory lies in parts of its own. Those of hugetlb memory are as large as a PUD table maps, which is freed with it.
@@ -174,10 +179,7 @@ class _Compiler:
         )
 
     def _memory(self, one: Memory) -> tuple[int, ...]:
-        if one.kind not in _KINDS:
-            raise ShootdownError(f"{one.at}: {one.kind} memory can't be measured on a real kernel yet")
-        if one.begin:
-            raise ShootdownError(f"{one.at}: memory with an offset can't be measured on a real kernel yet")
+        real = "file" if one.kind == PRIVATE_FILE else one.kind
         part = _UPPER if one.kind == "hugetlb" else _GIB
         room = -(-(one.size + (0 if one.kind == "hugetlb" else 8 << 20)) // part) * part
         # Of a huge page's memory the PMD table is freed too, and another part of the PUD table's keeps that.
@@ -187,10 +189,10 @@ class _Compiler:
         self.free = at + room * (threads if one.each == "thread" else 1)
         if self.free > _END:
             raise ShootdownError(f"{one.at}: there are no addresses left for it on a real machine")
-        if one.kind in ("anonymous", "file"):
+        if real in ("anonymous", "file"):
             at += 4 << 20  # room for a neighbour before it
-        kind = _KINDS.index(one.kind)
-        return (kind, one.size, one.shared, one.vmas, one.alone, one.each == "thread", at, room)
+        kind = _KINDS.index(real)
+        return (kind, one.size, one.shared, one.vmas, one.alone, one.each == "thread", at, room, one.begin)
 
     def _moves(self, memory: Memory) -> bool:
         return any(
@@ -246,14 +248,17 @@ class _Compiler:
             getattr(self, f"_{one.verb}", self._on_memory)(one)
 
     def _on_memory(self, one: Statement) -> None:
-        if one.verb in _UNABLE or one.place is None:
-            raise self._wrong(one, _UNABLE.get(one.verb, "the runner does not know it"))
+        if one.verb in _UNABLE:
+            raise self._wrong(one, _UNABLE[one.verb])
+        assert one.place is not None
         kind = self.program.memory[one.place.memory].kind
         verb, b = one.verb, 0
         if verb == "madvise":
             if one.word not in _ADVICE:
                 raise self._wrong(one, "the runner does not know this advice")
             b = _ADVICE.index(one.word)
+        elif verb == "userfaultfd":
+            b = list(IOCTLS).index(one.word)
         elif verb == "mprotect":
             b = int(one.word == "write")
         elif verb == "migrate":
@@ -315,6 +320,9 @@ class _Compiler:
 
     def _work(self, one: Statement) -> None:
         self._write("work", a=one.number)
+
+    def _membarrier(self, one: Statement) -> None:
+        self._write("membarrier", b=list(COMMANDS).index(one.word))
 
     def _spin(self, one: Statement) -> None:
         del one

@@ -73,6 +73,17 @@ def test_a_count_that_disagrees_is_the_exit_status(booted: Path, capsys: pytest.
     assert "differs" in capsys.readouterr().out
 
 
+def test_a_program_that_the_model_does_not_count_is_named_with_its_reason(
+    booted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = DROP.replace("anonymous", "thp").replace("madvise heap[0:4K] DONTNEED", "mremap heap")
+    (booted / "moved.toml").write_text(moved.replace('size = "2M"', 'size = "4M"'))
+    assert _cli.run(["measure", "kernel", "--program", "moved.toml"]) == 2
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "moved not predicted" in printed
+    assert "* moved is not predicted: moved, process.A.do: `mremap heap`: it is counted of" in printed
+
+
 def test_json_has_the_rows_and_remarks(booted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert booted
     assert _cli.run(["measure", "kernel", "--program", "drop.toml", "--json"]) == 0

@@ -8,9 +8,19 @@ from typing import Any
 
 import pytest
 
-from shootdown._measure.bytecode import _ADVICE, _KINDS, _OPS, OP, Image, compile_program
+from shootdown._measure.bytecode import (
+    _ADVICE,
+    _KINDS,
+    _OPS,
+    _UNABLE,
+    OP,
+    Image,
+    _Compiler,
+    compile_program,
+)
 from shootdown._measure.shipped import shipped
 from shootdown._programs.reading import read_file, read_values
+from shootdown._programs.verbs import COMMANDS, IOCTLS, VERBS
 from shootdown._values.errors import ShootdownError
 
 HEADER = Path(__file__).parents[3] / "core" / "shootdown" / "_measure" / "runner" / "image.h"
@@ -29,7 +39,7 @@ def parts(image: Image) -> dict[str, list[tuple[int, ...]]]:
     found: dict[str, list[tuple[int, ...]]] = {"header": [words[:11]]}
     at = 11
     for name, count, width in zip(
-        ("memories", "processes", "roles", "code", "pages"), words[1:6], (8, 6, 6, 8, 1), strict=True
+        ("memories", "processes", "roles", "code", "pages"), words[1:6], (9, 6, 6, 8, 1), strict=True
     ):
         found[name] = [words[at + width * n : at + width * (n + 1)] for n in range(count)]
         at += width * count
@@ -48,9 +58,22 @@ def test_numbers_are_those_of_the_runners_header() -> None:
     assert len(enums[0]) == len(_KINDS)
     assert [name.removeprefix("OP_").lower() for name in enums[1]] == list(_OPS)
     assert list(OP.values()) == list(range(len(_OPS)))
-    advice = re.search(r"known\[\] = \{([^}]*)\}", HEADER.with_name("thread.c").read_text())
-    assert advice is not None
-    assert [name.strip() for name in advice[1].split(",")] == [f"MADV_{name}" for name in _ADVICE]
+    assert words_of("memory.c", r"known\[\] = ") == [f"MADV_{name}" for name in _ADVICE]
+    assert words_of("asking.c", r"enum ") == list(IOCTLS)
+    assert [
+        name.removeprefix("MEMBARRIER_CMD_") for name in words_of("asking.c", r"barriers\[\] = ")
+    ] == list(COMMANDS)
+
+
+def words_of(file: str, before: str) -> list[str]:
+    found = re.search(before + r"\{([^}]*)\}", HEADER.with_name(file).read_text())
+    assert found is not None
+    return [name.strip() for name in found[1].split(",")]
+
+
+def test_each_statement_is_run_or_refused_with_its_reason() -> None:
+    done = {*OP, *(name.removeprefix("_") for name in vars(_Compiler) if callable(getattr(_Compiler, name)))}
+    assert set(VERBS) - done - set(_UNABLE) == {"migrate"}  # move_pages() or a soft offline
 
 
 def test_a_big_endian_machine_gets_the_words_in_its_byte_order() -> None:
@@ -116,6 +139,7 @@ def test_forks_of_the_window_are_counted() -> None:
         (["touch heap"], "measures nothing"),
         (["touch heap", "measure { reclaim heap }"], "a kernel reclaims what it likes"),
         (["touch heap", "measure { gup heap }"], "GUP-fast alone"),
+        (["touch heap", "measure { other 5us; munmap heap }"], "what is not modelled"),
     ],
 )
 def test_what_no_kernel_can_be_made_to_do_is_refused_with_its_reason(do: list[str], why: str) -> None:
@@ -133,6 +157,34 @@ def test_a_program_says_if_it_needs_swap_or_a_second_node() -> None:
         (False, True),
     ]
     assert verbs(migrates)[2] == "move_pages"
+
+
+def test_places_count_from_the_page_table_that_an_offset_is_told_from() -> None:
+    tables = {
+        "memory": {"heap": {"kind": "anonymous", "size": "64K", "offset": "16K"}},
+        "process": {"A": {"do": ["touch heap", "measure { munmap heap[0:4K] }"]}},
+    }
+    found = parts(compile_program(read_values(tables).chosen({}), cpus=4))
+    (memory,) = found["memories"]
+    assert memory[6] % (2 << 20) == 0
+    assert memory[8] == 16 << 10
+    assert found["code"][2][2:4] == (16 << 10, 20 << 10)
+
+
+def test_a_private_mapping_is_of_a_file_and_not_shared() -> None:
+    tables = {
+        "memory": {"data": {"kind": "file", "size": "64K", "shared": False}},
+        "process": {"A": {"do": ["touch data read", "measure { touch data write }"]}},
+    }
+    (memory,) = parts(compile_program(read_values(tables).chosen({}), cpus=4))["memories"]
+    assert (_KINDS[memory[0]], memory[2]) == ("file", 0)
+
+
+def test_what_a_monitor_and_a_barrier_are_asked_for_is_told() -> None:
+    image = program(["touch heap", "measure { userfaultfd heap WRITEPROTECT; membarrier GLOBAL }"])
+    code = parts(image)["code"]
+    assert verbs(image)[2:4] == ["userfaultfd", "membarrier"]
+    assert (code[2][4], code[3][4]) == (list(IOCTLS).index("WRITEPROTECT"), list(COMMANDS).index("GLOBAL"))
 
 
 def test_more_pages_than_the_runner_moves_at_once_are_refused() -> None:

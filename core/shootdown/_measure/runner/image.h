@@ -22,7 +22,9 @@ struct header {
 enum { ANONYMOUS, THP, FILE_PAGES, HUGETLB };
 
 struct memory {
-	int64_t kind, size, shared, vmas, alone, by_thread, address, stride;
+	int64_t kind, size, shared, vmas, alone, by_thread;
+	int64_t address, stride;   /* of what a page table maps; places count from there */
+	int64_t begin;             /* of the memory itself, from there */
 };
 
 /* A process: its roles are roles[first_role] to roles[first_role + threads - 1], the main thread first. */
@@ -36,7 +38,7 @@ struct role {
 
 enum {
 	OP_END, OP_MMAP, OP_TOUCH, OP_TOUCH_PAGES, OP_MUNMAP, OP_MADVISE, OP_MPROTECT, OP_MREMAP, OP_TRUNCATE,
-	OP_PUNCH, OP_SOFT_OFFLINE, OP_MOVE_PAGES, OP_FORK, OP_EXIT, OP_START, OP_SIGNAL, OP_WAIT, OP_REAP, OP_LOCK, OP_UNLOCK,
+	OP_PUNCH, OP_SOFT_OFFLINE, OP_MOVE_PAGES, OP_USERFAULTFD, OP_MEMBARRIER, OP_FORK, OP_EXIT, OP_START, OP_SIGNAL, OP_WAIT, OP_REAP, OP_LOCK, OP_UNLOCK,
 	OP_WORK, OP_SPIN, OP_SLEEP, OP_MOVE, OP_LOOP, OP_AGAIN, OP_MEASURE, OP_MEASURED,
 };
 

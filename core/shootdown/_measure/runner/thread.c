@@ -7,7 +7,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,25 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "runner.h"
+#include "thread.h"
 
-#define SLOTS 16
 #define STACK (256 << 10)
-#define MOVED 4096 /* as many pages as bytecode.py lets a call move */
 #define STACKS_AT 0x1100000000
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-#ifndef MADV_SOFT_OFFLINE
-#define MADV_SOFT_OFFLINE 101
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT 21
-#endif
-#ifndef MADV_FREE
-#define MADV_FREE 8
-#endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
@@ -55,96 +40,12 @@ static int64_t now(void)
 
 /* --- the statements of one thread */
 
-/* Of each role: lies in memory that forked processes share, so that nothing of it is copied. */
-struct self {
-	const struct role *role;
-	int64_t left[SLOTS], all[SLOTS], waited[EVENTS];
-};
-
-static struct self *selves;
+struct self *selves;
 
 static struct self *self_of(const struct role *role)
 {
 	selves[role - roles].role = role;
 	return &selves[role - roles];
-}
-
-static char *base(const struct self *self, int64_t m)
-{
-	int64_t thread = memories[m].by_thread ? self->role->thread : 0;
-
-	return (char *)memories[m].address + thread * memories[m].stride;
-}
-
-static char *place(const struct self *self, const struct instruction *at)
-{
-	int64_t turn = at->piece ? self->all[at->slot] - self->left[at->slot] : 0;
-
-	return base(self, at->a) + at->lo + turn * at->piece;
-}
-
-static void map(const struct self *self, int64_t m)
-{
-	const struct memory *it = &memories[m];
-	int flags = MAP_FIXED | MAP_NORESERVE, fd = -1;
-	int64_t each = it->size / it->vmas;
-	char *address = base(self, m);
-
-	if (it->kind == ANONYMOUS || it->kind == THP) {
-		flags |= MAP_PRIVATE | MAP_ANONYMOUS;
-	} else {
-		flags |= it->kind == HUGETLB && !it->shared ? MAP_PRIVATE : MAP_SHARED;
-		fd = files[m];
-	}
-	for (int64_t n = 0; n < it->vmas; n++) {
-		/* Neighbours that differ in MADV_DONTDUMP don't merge. */
-		char *got = mmap(address + n * each, each, PROT_READ | PROT_WRITE, flags, fd, fd < 0 ? 0 : n * each);
-
-		if (got == MAP_FAILED)
-			die("mmap of memory %d: %s", (int)m, strerror(errno));
-		if (n & 1)
-			madvise(got, each, MADV_DONTDUMP);
-	}
-	if (it->kind == THP) /* init says `madvise`: other memory has no huge pages but those that MADV_COLLAPSE makes */
-		madvise(address, it->size, MADV_HUGEPAGE);
-}
-
-static void put_page(char *at)
-{
-	long size = sysconf(_SC_PAGESIZE);
-	char *got = mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-
-	if (got == MAP_FAILED)
-		die("mmap: %s", strerror(errno));
-	madvise(got, size, MADV_DONTFORK);
-	*(volatile char *)got = 1;
-}
-
-/* Pages that keep page tables: for memory that is alone those above its own, otherwise its own too. */
-static void keep(const struct self *self, int64_t m)
-{
-	char *address = base(self, m);
-	int64_t half = memories[m].stride / 2, own = memories[m].size + (8 << 20);
-
-	if (memories[m].kind == HUGETLB)
-		return;
-	if (memories[m].alone) {
-		put_page(address + memories[m].stride - (8 << 20));
-		if (half >= own + (memories[m].kind == THP) * (1 << 30)) /* mremap() moves from one half to the other */
-			put_page(address + half - (8 << 20));
-		return;
-	}
-	if (memories[m].kind != THP)
-		put_page(address - sysconf(_SC_PAGESIZE));
-	put_page(address + memories[m].size);
-}
-
-static void touch(volatile char *at, int write)
-{
-	if (write)
-		*at = 1;
-	else
-		(void)*at;
 }
 
 static void run(struct self *self, int64_t at);
@@ -183,6 +84,7 @@ static void start(const struct role *role)
 
 static void prepare(const struct process *process)
 {
+	prepare_to_ask();
 	int64_t threads = process->threads;
 	char *stacks = (char *)STACKS_AT + process->first_role * STACK;
 
@@ -195,17 +97,18 @@ static void prepare(const struct process *process)
 		for (int64_t m = 0; m < head->memories; m++) {
 			if (n && !memories[m].by_thread)
 				continue;
-			keep(other, m);
+			keep_tables(other, m);
 			if (process->maps >> m & 1)
-				map(other, m);
+				map_memory(other, m);
 		}
 	}
 }
 
-static void fork_one(const struct instruction *at)
+static void fork_one(const struct self *self, const struct instruction *at)
 {
 	uint32_t copy = atomic_fetch_add(&shared->copies[at->a], 1);
 	const struct process *child = &processes[at->b + copy];
+	struct self *first = self_of(&roles[child->first_role]);
 	cpu_set_t mine, every;
 	long pid;
 
@@ -232,7 +135,8 @@ static void fork_one(const struct instruction *at)
 	for (int64_t n = 1; n < child->threads; n++)
 		if (roles[child->first_role + n].begins)
 			start(&roles[child->first_role + n]);
-	run(self_of(&roles[child->first_role]), roles[child->first_role].code);
+	memcpy(first->moved, selves[processes[self->role->process].first_role].moved, sizeof(first->moved));
+	run(first, roles[child->first_role].code);
 }
 
 static void finish(int64_t endless)
@@ -267,103 +171,23 @@ static void compute(int64_t nanoseconds)
 		;
 }
 
-static int advice(int64_t which)
-{
-	static const int known[] = { MADV_DONTNEED, MADV_FREE, MADV_COLLAPSE, MADV_PAGEOUT };
-
-	return known[which];
-}
-
-/* Move pages to the other one of two nodes. */
-static void move_pages_of(char *begin, int64_t length)
-{
-	int64_t size = sysconf(_SC_PAGESIZE), count = length / size;
-	int nodes[MOVED], status[MOVED];
-	void *at[MOVED];
-
-	for (int64_t n = 0; n < count; n++)
-		at[n] = begin + n * size;
-	check("move_pages", syscall(SYS_move_pages, 0, 1, at, 0, status, 0));
-	if (status[0] < 0)
-		die("move_pages: its first page is not there");
-	for (int64_t n = 0; n < count; n++)
-		nodes[n] = !status[0];
-	check("move_pages", syscall(SYS_move_pages, 0, count, at, nodes, status, 2 /* MPOL_MF_MOVE */));
-	for (int64_t n = 0; n < count; n++)
-		if (status[n] != nodes[n])
-			die("move_pages: page %d did not move: %d", (int)n, status[n]);
-}
-
-static void touch_all(const struct self *self, const struct instruction *at)
-{
-	char *begin = place(self, at);
-
-	if (at->op == OP_TOUCH_PAGES)
-		for (int64_t n = 0; n < at->hi; n++)
-			touch(base(self, at->a) + pages[at->lo + n], at->b);
-	else
-		for (int64_t offset = 0; offset < at->hi - at->lo; offset += at->c)
-			touch(begin + offset, at->b);
-}
-
-/* Memory calls; returns whether the instruction was one. */
-static int call(const struct self *self, const struct instruction *at)
-{
-	char *begin = place(self, at);
-	int64_t length = at->hi - at->lo;
-	const struct memory *it = &memories[at->a];
-
-	switch (at->op) {
-	case OP_MMAP:
-		map(self, at->a);
-		return 1;
-	case OP_TOUCH:
-	case OP_TOUCH_PAGES:
-		touch_all(self, at);
-		return 1;
-	case OP_MUNMAP:
-		check("munmap", munmap(begin, length));
-		return 1;
-	case OP_MADVISE:
-		check("madvise", madvise(begin, length, advice(at->b)));
-		return 1;
-	case OP_MPROTECT:
-		check("mprotect", mprotect(begin, length, at->b ? PROT_READ | PROT_WRITE : PROT_READ));
-		return 1;
-	case OP_MREMAP:
-		if (mremap(begin, it->size, it->size, MREMAP_MAYMOVE | MREMAP_FIXED, begin + it->stride / 2) == MAP_FAILED)
-			die("mremap: %s", strerror(errno));
-		return 1;
-	case OP_TRUNCATE:
-		check("ftruncate", ftruncate(files[at->a], 0));
-		return 1;
-	case OP_PUNCH:
-		check("fallocate", fallocate(files[at->a], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, it->size));
-		return 1;
-	case OP_SOFT_OFFLINE:
-		check("soft offline", madvise(begin, 2 << 20, MADV_SOFT_OFFLINE));
-		return 1;
-	case OP_MOVE_PAGES:
-		move_pages_of(begin, length);
-		return 1;
-	}
-	return 0;
-}
-
 static void run(struct self *self, int64_t next)
 {
 	for (;; next++) {
 		const struct instruction *at = &code[next];
 
-		if (at->op >= OP_MMAP && at->op <= OP_MOVE_PAGES && call(self, at))
+		if (at->op >= OP_MMAP && at->op <= OP_USERFAULTFD && call_on_memory(self, at))
 			continue;
 		switch (at->op) {
 		case OP_END:
 			finish(0);
 			for (;;)
 				pause();
+		case OP_MEMBARRIER:
+			barrier(at->b);
+			break;
 		case OP_FORK:
-			fork_one(at);
+			fork_one(self, at);
 			break;
 		case OP_EXIT:
 			finish(0);
