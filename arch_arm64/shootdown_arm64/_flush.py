@@ -13,7 +13,16 @@ from typing import Literal
 import attrs
 
 from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
-from shootdown.porting import NO_LIMIT, Assembler, function, geometry_of, mm_rules, scope_of, table_flags
+from shootdown.porting import (
+    NO_LIMIT,
+    Assembler,
+    EntryFunction,
+    function,
+    geometry_of,
+    mm_rules,
+    scope_of,
+    table_flags,
+)
 from shootdown.porting import ops as o
 from shootdown_arm64._contpte import BLOCK_PAGES, conversions
 from shootdown_arm64._formats import FORMATS
@@ -162,6 +171,32 @@ class Arm64Lowering(Lowering):
             asm.begin_flush(g, ceiling=NO_LIMIT, text="one page")
             self._execute(asm, "tlbi_vale1is")
             self._finish(asm, _LEAVES)
+
+    def entries_changed(
+        self, asm: Assembler, count: int, *, huge: bool, by: EntryFunction, first: int = 0
+    ) -> None:
+        """Write what a fault does that makes entries writable or dirty: their old copies go, one by one."""
+        if by == "ptep_set_access_flags":
+            with asm.loop(count) if count > 1 else nullcontext():
+                self._set_access_flags(asm, first)
+
+    @function("ptep_set_access_flags", "arch/arm64/mm/fault.c")
+    def _set_access_flags(self, asm: Assembler, page: int) -> None:
+        """Write the flush of one page, since 6a1bdb173f99 (5.10); since cb1fa2e99955 (6.19) of this CPU alone."""
+        asm.request(_SCRATCH, cleared=o.CLEARED_PTES, lo=page, hi=page + 1, text="the entry allows more now")
+        if self._own.reuse_fault_flushes_locally:
+            self._local_flush_tlb_page(asm)
+        else:
+            self.flush_page(asm, _SCRATCH)
+
+    @function("local_flush_tlb_page", _TLBFLUSH_H)
+    def _local_flush_tlb_page(self, asm: Assembler) -> None:
+        """Write TLBI VALE1, which no other CPU hears of: one that keeps the old entry takes a fault, and flushes it."""
+        with asm.because("TLB flush"):
+            asm.begin_flush(_SCRATCH, ceiling=NO_LIMIT, text="DSB NSHST; one page")
+            asm.execute("tlbi_vale1", 2 if self._own.kpti else 1, text="TLBI VALE1")
+            asm.flush_here(_LEAVES, text="TLBI VALE1 reaches this CPU")
+            asm.cancel(text="DSB NSH")
 
     # --- reclaim
 

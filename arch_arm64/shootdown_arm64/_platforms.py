@@ -32,6 +32,7 @@ INSTRUCTIONS = {
     "tlbi_rvae1is": "Arm ARM DDI 0487, C5.5, TLBI RVAE1IS",
     "tlbi_rvale1is": "Arm ARM DDI 0487, C5.5, TLBI RVALE1IS",
     "tlbi_vae1is": "Arm ARM DDI 0487, C5.5, TLBI VAE1IS",
+    "tlbi_vale1": "Arm ARM DDI 0487, C5.5, TLBI VALE1",
     "tlbi_vale1is": "Arm ARM DDI 0487, C5.5, TLBI VALE1IS",
 }
 

@@ -104,12 +104,15 @@ class Faulting(SpacePart):
         asm, state = self.asm, self.mapped.cell(STATE, area)
         if here.memory.kind == "file":
             with self.mapped.if_equal(state, PRESENT):
-                text = "the file's pages become writable and dirty"
-                self._faults(area.pages, partial(asm.work, "small_fault_ns", text=text, keeps=True))
+                self._faults(
+                    area.pages, partial(self._reuse, area, "the file's pages become writable and dirty")
+                )
                 self.mapped.put(state, DIRTY)
             return
         if self.reclaiming.batched is not None:
             with self.mapped.if_equal(state, FREED):
+                if self.model.lowering.no_hardware_dirty() is not None:
+                    self._faults(area.pages, partial(self._reuse, area, "the pages become dirty"))
                 self.mapped.put(state, PRESENT)
         for copied in (SHARED, ZERO) if has_zero(here) else (SHARED,):
             with self.mapped.if_equal(state, copied):
@@ -119,6 +122,11 @@ class Faulting(SpacePart):
                         self.split(here, area)
                 with asm.loop(area.pages, o.SCRATCH2), self._locked():
                     self.model.calls.copy_on_write(1)
+
+    def _reuse(self, area: Area, text: str, pages: int) -> None:
+        """Write faults on pages of an area that stay, whose entries allow more afterwards."""
+        self.asm.work("small_fault_ns", pages, text=text, keeps=True)
+        self.calls.gathers.changed(pages, huge=False, by="ptep_set_access_flags", first=area.first)
 
     def _fault_folio(self, here: Cut, area: Area, *, write: bool) -> None:
         """Write a fault on a part of a huge page: all of it is mapped, unless a table took its place."""
