@@ -188,6 +188,18 @@ def reclaims(program: Program, one: Statement) -> bool:
     return one.verb in ("reclaim", "migrate") or (one.verb == "madvise" and one.word in ("FREE", "PAGEOUT"))
 
 
+def _unmaps_shared(program: Program, one: Statement) -> bool:
+    """Whether it matters to a statement which processes map its pages in a way that is not counted yet.
+
+    MADV_FREE is about entries of its own process alone. MADV_PAGEOUT and move_pages() leave pages alone that several
+    processes map: of a file it is known which do.
+    """
+    if one.place is None or one.word == "FREE":
+        return False
+    of_file = program.memory[one.place.memory].kind == "file"
+    return one.verb == "reclaim" or collapses(one) or (reclaims(program, one) and not of_file)
+
+
 def _check_reclaimed(program: Program) -> None:
     """Refuse reclaim, migration and collapse of pages that several processes map, or that are no plain ones."""
     reclaimed = {
@@ -219,8 +231,10 @@ def _check_reclaimed(program: Program) -> None:
     for _, _, one in program.statements():
         if one.verb == "reclaim" and one.word and one.place and one.place.piece:
             raise one.wrong(f"reclaim of pieces by {one.word} is not counted yet: name the whole place")
-    for name, one in (reclaimed | collapsed).items():
-        kind = program.memory[name].kind
+    for _, _, one in program.statements():
+        if one.place is None or not _unmaps_shared(program, one):
+            continue
+        name, kind = one.place.memory, program.memory[one.place.memory].kind
         users = [process for process in program.processes.values() if name in maps(program, process)]
         several = len(users) > 1 or any(process.count > 1 for process in users)
         if any(process.name in forked or process.name in forked.values() for process in users) or (

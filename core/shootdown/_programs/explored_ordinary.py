@@ -77,10 +77,9 @@ class OrdinarySpace(OrdinaryMemory):
             new = next(page for page in self._pages if page.memory == one.place.memory and page.moved)
             self._calls.mremap(atoms[0], self._atoms[new], vmas=self._rights.vmas(actor.mm, pages))
         elif one.verb in ("truncate", "punch"):
-            every = [atom for page, atom in self._atoms.items() if page.memory == memory.name]
             self._calls.truncate(
-                every,
-                *(frame for page, frame in self._cached.items() if page.memory == memory.name),
+                [atom for page in pages for atom in self._everywhere(page)],
+                *map(self._in_file, pages),
                 mms=self._mms(actor, memory),
             )
         elif unmaps_by_rmap(one):

@@ -16,6 +16,7 @@ from shootdown._programs.mapped import (
     HUGE,
     PRESENT,
     SHARED,
+    SHARED_FREED,
     SMALL,
     STATE,
     ZERO,
@@ -109,12 +110,16 @@ class Faulting(SpacePart):
                 )
                 self.mapped.put(state, DIRTY)
             return
+        copies = [SHARED]
         if self.reclaiming.batched is not None:
+            copies.append(SHARED_FREED)
             with self.mapped.if_equal(state, FREED):
                 if self.model.lowering.no_hardware_dirty() is not None:
                     self._faults(area.pages, partial(self._reuse, area, "the pages become dirty"))
                 self.mapped.put(state, PRESENT)
-        for copied in (SHARED, ZERO) if has_zero(here) else (SHARED,):
+        if has_zero(here):
+            copies.append(ZERO)
+        for copied in copies:
             with self.mapped.if_equal(state, copied):
                 self.mapped.put(state, PRESENT)
                 if area.folio >= 0:

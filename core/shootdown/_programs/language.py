@@ -129,6 +129,8 @@ class Reader:
             else:
                 parts.update(self._part(verb, takes))
         text = " ".join(self._tokens[first : self._next])
+        if parts.get("word") == "REMOVE":  # madvise_remove() does nothing but to punch the hole
+            verb = "punch"
         return Statement(verb, self._at, text, body=body, **parts)  # type: ignore[arg-type]
 
     def _inner(self, verb: str, parts: dict[str, object], depth: int) -> tuple[Statement, ...]:
@@ -259,6 +261,8 @@ class Reader:
     def _place(self, verb: str) -> dict[str, object]:
         text = self._argument(verb, "its memory")
         if text == "it" and self._it is not None and verb != "each":
+            if verb == "truncate":
+                raise self._wrong("a file is not truncated piece by piece; `punch it` takes a piece away")
             return {"place": self._it}
         found = _PLACE.fullmatch(text)
         if not found:
@@ -283,6 +287,8 @@ class Reader:
             )
         if lo % self._page or hi % self._page:
             raise self._wrong(f"{text:.60}: its ends are multiples of {size_text(self._page)}")
+        if verb == "truncate" and hi < size:
+            raise self._wrong(f"{text:.60}: what is truncated goes up to the end; `punch` takes a part away")
         return {"place": Place(name, begin + lo, begin + hi)}
 
     def _pattern(self, verb: str) -> dict[str, object]:

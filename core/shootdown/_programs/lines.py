@@ -157,7 +157,7 @@ class Lines:
         elif one.verb == "userfaultfd":
             userfaultfd.write_protect(space, here, areas)
         elif one.verb in ("truncate", "punch"):
-            self._unmap_file(one, here)
+            self._unmap_file(one, here, areas)
         elif one.verb == "mkclean":
             self._mkclean(here, areas)
         elif one.verb == "reclaim" and one.word:
@@ -170,11 +170,11 @@ class Lines:
             assert one.verb == "mprotect"
             space.rights.mprotect(here, areas, writable=one.word == "write")
 
-    def _unmap_file(self, one: Statement, here: Cut) -> None:
+    def _unmap_file(self, one: Statement, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write what takes a file's pages out of every process; truncation looks a second time, after it freed them."""
         self.asm.work("syscall_ns", text="ftruncate: entry" if one.verb == "truncate" else "fallocate: entry")
         for _ in range(2 if one.verb == "truncate" else 1):
-            self._in_each(here, lambda space: space.unmap_file(here))
+            self._in_each(here, lambda space: space.unmap_file(here, areas))
 
     def _mkclean(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write fsync(): dirty pages are cleaned in every process, one after another, before they are written."""

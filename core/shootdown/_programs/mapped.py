@@ -11,9 +11,9 @@ from shootdown._programs.areas import Area, Cut
 from shootdown._programs.program import PRIVATE_FILE
 
 #: What an area's pages are: absent; present; present and shared since fork(); present and dirty in a file; present,
-#: old and clean since MADV_FREE; the zero page in place of each, or a page of the file that is mapped privately. Pages
-#: of anonymous memory that are just present are dirty.
-NONE, PRESENT, SHARED, DIRTY, FREED, ZERO = range(6)
+#: old and clean since MADV_FREE; the zero page in place of each, or a page of the file that is mapped privately; shared
+#: since fork(), old and clean since MADV_FREE. Pages of anonymous memory that are just present are dirty.
+NONE, PRESENT, SHARED, DIRTY, FREED, ZERO, SHARED_FREED = range(7)
 #: The variables of an area: its pages, whether its VMA is gone, whether it may not be written, its page tables, and
 #: the huge page of several areas.
 CELLS = 5

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby, pairwise
 
+from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.counted_reclaim import LIST_PAGES, CountedBatch, Reclaim
 from shootdown._programs.areas import Area, Cut
-from shootdown._programs.mapped import DIRTY, FREED, NONE, PRESENT, STATE, Mapped
+from shootdown._programs.mapped import DIRTY, FREED, NONE, PRESENT, SHARED, SHARED_FREED, STATE, Mapped
 
 
 class Reclaiming:
@@ -26,6 +28,8 @@ class Reclaiming:
         self._reclaim = Reclaim(calls)
         #: The variable that says whether pages of the mm were unmapped in batches; None if no statement does so.
         self.batched: int | None = None
+        #: By memory, what other processes map of it, whose pages MADV_PAGEOUT and move_pages() leave alone.
+        self.others: dict[str, list[Mapped]] = {}
 
     def flush_pending(self) -> None:
         """Write flush_tlb_batched_pending(), if some statement unmaps in batches."""
@@ -76,6 +80,20 @@ class Reclaiming:
                     self._page_out_parts(here, part, batch)
                 self.mapped.where_vma_ends(here, part[-1], following.get(part[-1]), self._reclaim.next_vma)
 
+    @contextmanager
+    def _unless_shared(self, here: Cut, area: Area) -> Iterator[None]:
+        """Run the steps within unless another process maps the pages too (folio_mapcount() is not 1)."""
+        shared = self.model.label()
+        for other in self.others.get(here.memory.name, ()):
+            with self.asm.aside():
+                self.asm.v_load(
+                    o.SCRATCH, other.cell(STATE, area), text="does another process map its pages?"
+                )
+            with self.asm.if_nonzero(o.SCRATCH):
+                self.asm.jump(shared)
+        yield
+        self.asm.place(shared)
+
     def _page_out_parts(self, here: Cut, part: Sequence[Area], batch: CountedBatch) -> None:
         """Write MADV_PAGEOUT of areas in one page table: what lies in one VMA is a list."""
 
@@ -86,8 +104,9 @@ class Reclaiming:
         self.flush_batched(here, part[0])
         for area, after in zip(part, (*part[1:], None), strict=True):
             if area.pages:
-                self._make_old(here, area)
-                self._shrink(here, area, area.pages, batch, limit=0)
+                with self._unless_shared(here, area):
+                    self._make_old(here, area)
+                    self._shrink(here, area, area.pages, batch, limit=0)
             self.mapped.where_vma_ends(here, area, after, next_vma)
         self._reclaim.end_list(batch)
 
@@ -104,13 +123,14 @@ class Reclaiming:
             self._page_out_table(here, area, each + rest, batch, dirty=dirty)
 
         self.flush_batched(here, area)
-        self._make_old(here, area)
-        if here.memory.kind == "anonymous":
-            with self.mapped.if_equal(state, PRESENT):
-                tables(dirty=True)
-                self.asm.jump(done)
-        with self.mapped.if_pages(here, area):
-            tables(dirty=False)
+        with self._unless_shared(here, area):
+            self._make_old(here, area)
+            if here.memory.kind == "anonymous":
+                with self.mapped.if_equal(state, PRESENT):
+                    tables(dirty=True)
+                    self.asm.jump(done)
+            with self.mapped.if_pages(here, area):
+                tables(dirty=False)
         self.asm.place(done)
 
     def _page_out_table(self, here: Cut, area: Area, pages: int, batch: CountedBatch, *, dirty: bool) -> None:
@@ -132,9 +152,10 @@ class Reclaiming:
             for area, after in zip(areas, (*areas[1:], None), strict=True):
                 self.flush_batched(here, area)
                 if area.pages:
-                    with self.mapped.if_equal(self.mapped.cell(STATE, area), PRESENT):
-                        self.mapped.put(self.mapped.cell(STATE, area), FREED)
-                        self._reclaim.madvise_free(area.pages, area.first, area.last)
+                    for state, freed in ((PRESENT, FREED), (SHARED, SHARED_FREED)):
+                        with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
+                            self.mapped.put(self.mapped.cell(STATE, area), freed)
+                            self._reclaim.madvise_free(area.pages, area.first, area.last)
                 self.mapped.where_vma_ends(
                     here,
                     area,
@@ -155,6 +176,6 @@ class Reclaiming:
         self.asm.work("syscall_ns", text="move_pages: entry, isolate the pages")
         for area in areas:
             if area.pages:
-                with self.mapped.if_pages(here, area):
+                with self._unless_shared(here, area), self.mapped.if_pages(here, area):
                     self._reclaim.migrate_pages(area.pages, batch)
         self._reclaim.end_migration(batch)

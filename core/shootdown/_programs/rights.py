@@ -13,6 +13,7 @@ from shootdown._programs.mapped import (
     PRESENT,
     READONLY,
     SHARED,
+    SHARED_FREED,
     STATE,
     ZERO,
     has_base,
@@ -60,7 +61,7 @@ class Rights(SpacePart):
         if not self.model.kernel.unchanged_flushes:
             with self.asm.aside():
                 self.asm.v_load(o.SCRATCH, self.mapped.cell(STATE, area), text="may the entries be written?")
-                for state in (PRESENT,) if here.memory.kind == "file" else (SHARED, ZERO):
+                for state in (PRESENT,) if here.memory.kind == "file" else (SHARED, ZERO, SHARED_FREED):
                     self.asm.jump_equal(o.SCRATCH, state, kept)
         self._change(here, area, areas, flushes=flushes)
         self.asm.jump(done)

@@ -19,11 +19,14 @@ from shootdown._programs.faulting import Faulting
 from shootdown._programs.mapped import (
     CELLS,
     DIRTY,
+    FREED,
     GONE,
     HUGE,
+    NONE,
     PRESENT,
     READONLY,
     SHARED,
+    SHARED_FREED,
     STATE,
     Mapped,
 )
@@ -87,10 +90,10 @@ class Space:
             locks=here.memory.each != "thread" or not (kernel.madvise_locks_vma and kernel.faults_lock_vmas),
         )
 
-    def unmap_file(self, here: Cut) -> None:
+    def unmap_file(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write the unmapping of a file's pages, which truncation and punching a hole free, in this address space."""
         self.calls.unmap_mapping_range(
-            lambda queue: self.zapping.zap(here, here.areas, queue, between=self.calls.begin_again)
+            lambda queue: self.zapping.zap(here, areas, queue, between=self.calls.begin_again)
         )
 
     def exit(self, used: Collection[str]) -> None:
@@ -102,6 +105,7 @@ class Space:
                     if area.pages:
                         with self.mapped.if_equal(self.mapped.cell(STATE, area), DIRTY):
                             self.model.calls.zap_dirty(OUTER, area.pages)
+                        self.mapped.put(self.mapped.cell(STATE, area), NONE)
 
     # --- page tables
 
@@ -198,14 +202,30 @@ class Space:
             if here.memory.kind != "file" and area.pages:
                 self._protect(here, area)
                 with self.mapped.if_pages(here, area):
-                    self.mapped.put(self.mapped.cell(STATE, area), SHARED)
-                    self.mapped.put(child.mapped.cell(STATE, area), SHARED)
+                    self._share(child, area)
+
+    def _share(self, child: Space, area: Area) -> None:
+        """Write that an area's pages are both processes' from now on: who writes to one copies it."""
+        states, done = [space.mapped.cell(STATE, area) for space in (self, child)], self.model.label()
+        if self.reclaiming.batched is not None:
+            for freed in (FREED, SHARED_FREED):
+                with self.mapped.if_equal(states[0], freed):
+                    for state in states:
+                        self.mapped.put(state, SHARED_FREED)
+                    self.asm.jump(done)
+        for state in states:
+            self.mapped.put(state, SHARED)
+        self.asm.place(done)
 
     def _protect(self, here: Cut, area: Area) -> None:
         """Write the effect of ptep_set_wrprotect() or pmdp_set_wrprotect() on entries that may be written."""
-        state, readonly = self.mapped.cell(STATE, area), self.mapped.cell(READONLY, area)
+        for state in (PRESENT,) if self.reclaiming.batched is None else (PRESENT, FREED):
+            with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
+                self._protect_present(here, area)
+
+    def _protect_present(self, here: Cut, area: Area) -> None:
         done = self.model.label()
-        with self.mapped.if_equal(state, PRESENT), self.mapped.if_equal(readonly, 0):
+        with self.mapped.if_equal(self.mapped.cell(READONLY, area), 0):
             if area.folio >= 0:
                 with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
                     if area == here.parts_of(area.folio)[0]:

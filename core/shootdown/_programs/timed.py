@@ -128,6 +128,12 @@ class _Writer:
             space.reclaiming.batched = self.model.variable()
         for role, own in zip(self.cast.roles, self.own, strict=True):
             own.reclaiming.batched = self.spaces[role.mm].reclaiming.batched
+        for name, here in self.cuts.items():
+            if here.memory.kind == "file" and here.memory.each == "process":
+                mms = self.mms_of(name)
+                for mm in mms:
+                    others = [self.spaces[other].mapped for other in mms if other != mm]
+                    self.spaces[mm].reclaiming.others[name] = others
 
     def pages_of(self, one: Statement) -> int:
         """Return the base pages of the memory that a statement is about."""

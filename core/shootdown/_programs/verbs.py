@@ -13,6 +13,7 @@ ADVICE = {
     "FREE": "lets reclaim drop them instead of writing them to swap",
     "PAGEOUT": "reclaims them at once",
     "COLLAPSE": "makes huge pages of them",
+    "REMOVE": "punches a hole into the file that is mapped there",
 }
 #: What a monitor asks of userfaultfd, and what that does.
 IOCTLS = {
@@ -34,7 +35,7 @@ COMMANDS = {
 #: Those that Linux knows and nothing here counts yet.
 UNCOUNTED_COMMANDS = ("PRIVATE_EXPEDITED_SYNC_CORE", "GLOBAL_EXPEDITED")
 #: Advice that Linux knows and nothing here counts yet.
-UNCOUNTED_ADVICE = ("COLD", "REMOVE")
+UNCOUNTED_ADVICE = ("COLD",)
 
 
 @attrs.frozen
@@ -99,12 +100,15 @@ VERBS = {
     ),
     "mremap": Verb("mremap MEMORY", ("place",), "Move the whole mapping to another address."),
     "truncate": Verb(
-        "truncate MEMORY", ("place",), "Truncate the file: its pages are unmapped in every process and freed."
+        "truncate PLACE",
+        ("place",),
+        "Truncate the file to where the place begins, which goes up to the end of the memory: the pages behind are "
+        "unmapped in every process and freed.",
     ),
     "punch": Verb(
-        "punch MEMORY",
+        "punch PLACE",
         ("place",),
-        "Punch a hole into the file: its pages are unmapped in every process and freed.",
+        "Punch a hole into the file: its pages there are unmapped in every process and freed.",
     ),
     "migrate": Verb(
         "migrate PLACE",

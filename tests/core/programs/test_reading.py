@@ -129,6 +129,8 @@ MISTAKES = {
         "mprotect heap": "`mprotect` lacks read or write",
         "mprotect heap exec": "'exec' is none of read, write",
         "mremap pool[0:1G]": "`mremap` is for a whole memory",
+        "truncate pool[0:1G]": "what is truncated goes up to the end; `punch` takes a part away",
+        "each 4K of heap { truncate it }": "a file is not truncated piece by piece",
         "work": "`work` lacks a time",
         "work 10": "is no time such as 500ns",
         "wait nobody": "nobody signals 'nobody'",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -49,11 +50,25 @@ class Twin:
         ages: MADV_PAGEOUT makes entries old through its gather first.
         reclaims: MADV_DONTNEED frees tables that it covers whole.
         widens: mprotect() flushes too where it gives a right.
+        written: what a page is that was written: `dirty`, or `in file`.
+        elsewhere: pages of the file that another process maps too.
+
+    `shared` are the pages that fork() has shared.
     """
 
-    def __init__(self, *, ages: bool, reclaims: bool, widens: bool) -> None:
+    def __init__(
+        self,
+        *,
+        ages: bool,
+        reclaims: bool,
+        widens: bool,
+        written: str = "dirty",
+        elsewhere: Collection[int] = (),
+    ) -> None:
         self.ages, self.reclaims, self.widens = ages, reclaims, widens
+        self.written, self.elsewhere = written, elsewhere
         self.pages: dict[int, str] = {}
+        self.shared: set[int] = set()
         self.tables: set[int] = set()
         self.unmapped_in_batches = self.waits = False
         self.flushes = self.listed = 0
@@ -82,8 +97,12 @@ class Twin:
 
     def touch(self, place: range) -> None:
         self.tables |= {page // _TABLE for page in place}
-        self.flushes += sum(self.pages.get(page) == "zero" for page in place)
-        self.pages |= dict.fromkeys(place, "dirty")
+        self.flushes += sum(self.pages.get(page) == "zero" or page in self.shared for page in place)
+        self.shared -= set(place)
+        self.pages |= dict.fromkeys(place, self.written)
+
+    def fork(self) -> None:
+        self.shared = {page for page in self.pages if self.pages[page] != "zero"}
 
     def read(self, place: range) -> None:
         self.tables |= {page // _TABLE for page in place}
@@ -93,6 +112,10 @@ class Twin:
         """Return those that the process has pages of its own for: the zero page is nobody's."""
         return [page for page in pages if self.pages.get(page, "zero") != "zero"]
 
+    def _alone(self, pages: Iterable[int]) -> list[int]:
+        """Return those of them that it alone maps."""
+        return [page for page in self._own(pages) if page not in self.elsewhere]
+
     def reclaim(self, place: range) -> None:
         there = self._own(place)
         self._unmap_all(there, 32, writes=True)
@@ -100,7 +123,7 @@ class Twin:
             del self.pages[page]
 
     def migrate(self, place: range) -> None:
-        self._unmap_all(self._own(place), _TABLE, writes=False)
+        self._unmap_all(self._alone(place), _TABLE, writes=False)
 
     def _by_table(self, place: range) -> list[tuple[int, list[int]]]:
         tables = dict.fromkeys(page // _TABLE for page in place)
@@ -110,9 +133,9 @@ class Twin:
         young = False
         for table, there in self._by_table(place):
             self._look_at(table)
-            young = young or any(self.pages[page] == "dirty" for page in there)
-            self._unmap_all(self._own(there), 0, writes=True)
-            for page in self._own(there):
+            young = young or any(self.pages[page] == self.written for page in self._alone(there))
+            self._unmap_all(self._alone(there), 0, writes=True)
+            for page in self._alone(there):
                 del self.pages[page]
         self.flushes += young and self.ages
 
@@ -130,6 +153,7 @@ class Twin:
             self._look_at(table)
             for page in there:
                 del self.pages[page]
+            self.shared -= set(there)
             whole = range(table * _TABLE, (table + 1) * _TABLE)
             frees = self.reclaims and table in self.tables and set(whole) <= set(place)
             self.tables -= {table} if frees else set()
@@ -142,7 +166,7 @@ class Twin:
             there = 0
             for table, pages in self._by_table(place):
                 self._look_at(table)
-                there += len(self._own(pages))
+                there += len([page for page in self._own(pages) if page not in self.shared])
             self.flushes += there > 0 and (self.widens or not gives)
 
 
@@ -161,21 +185,94 @@ _SAID = {
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("kernel", ["6.6", "7.0"])
 def test_random_sequences_flush_as_a_twin_that_goes_by_page(seed: int, kernel: str) -> None:
-    switches = shootdown.kernel(kernel, "x86")
-    twin = Twin(
-        ages=switches.pageout_clears_young, reclaims=switches.pt_reclaim, widens=switches.widening_flushes
-    )
-    rng = Random(seed)
+    twin, rng = _twin(kernel), Random(seed)
     twin.touch(range(_PAGES))
+    do = _drawn(rng, twin, (*_SAID, "touch"))
+    counts = run(do, kernel=kernel)
+    assert counts["flush_requests"] == twin.flushes, do
+    assert counts["flush_ipis"] == _OTHERS * twin.flushes
+
+
+def _twin(kernel: str, **more: Any) -> Twin:
+    """Return what a process of an x86 kernel maps: nothing."""
+    switches = shootdown.kernel(kernel, "x86")
+    return Twin(
+        ages=switches.pageout_clears_young,
+        reclaims=switches.pt_reclaim,
+        widens=switches.widening_flushes,
+        **more,
+    )
+
+
+def _drawn(rng: Random, twin: Twin, verbs: Sequence[str]) -> str:
+    """Return some statements, which the twin has done."""
     done = []
     for _ in range(rng.randint(4, 10)):
         lo, hi = sorted(rng.sample(range(len(_EDGES)), 2))
-        verb = rng.choice((*_SAID, "touch"))
+        verb = rng.choice(verbs)
         getattr(twin, verb)(range(_EDGES[lo], _EDGES[hi]))
         done.append(_SAID[verb].format(f"heap[{_EDGES[lo] * 4}K:{_EDGES[hi] * 4}K]"))
-    counts = run("; ".join(done), kernel=kernel)
-    assert counts["flush_requests"] == twin.flushes, done
-    assert counts["flush_ipis"] == _OTHERS * twin.flushes
+    return "; ".join(done)
+
+
+def _run_beside(
+    first: str, do: str, other: str, kind: str = "anonymous", kernel: str = "7.0"
+) -> dict[str, int]:
+    """Return what is counted of a process of two threads that does something, beside another process."""
+    signals = "signal ready; spin"
+    program = {
+        "memory": {"heap": {"kind": kind, "size": f"{_PAGES * 4}K"}},
+        "process": {
+            "A": {"do": f"{first}; wait ready 2; measure {{ {do} }}", "thread": {"other": {"do": signals}}},
+            "B": {"do": f"{other}; {signals}"},
+        },
+    }
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=[kernel], cpus=[4])
+    return dict(row.counts)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kernel", ["6.6", "7.0"])
+def test_pages_that_fork_shares_are_freed_lazily_as_a_twin_says(seed: int, kernel: str) -> None:
+    """madvise_free_pte_range() looks at entries of its own process, whoever else maps their pages."""
+    twin, rng = _twin(kernel), Random(seed)
+    twin.touch(range(_PAGES))
+    before = _drawn(rng, twin, ("touch", "free"))
+    twin.fork()
+    twin.flushes = 0
+    do = _drawn(rng, twin, ("touch", "free", "free", "dontneed", "protect"))
+    counts = _run_beside(f"touch heap; {before}; fork B", do, "move 2", kernel=kernel)
+    assert (counts["flush_requests"], counts["flush_ipis"]) == (twin.flushes, twin.flushes), (before, do)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kernel", ["6.6", "7.0"])
+def test_pages_of_a_file_that_another_process_maps_stay_as_a_twin_says(seed: int, kernel: str) -> None:
+    """MADV_PAGEOUT and move_pages() skip what is mapped more than once (12e967fd8e4e; add_page_for_migration())."""
+    rng = Random(seed)
+    lo, hi = sorted(rng.sample(_EDGES, 2))
+    twin = _twin(kernel, written="in file", elsewhere=range(lo, hi))
+    twin.touch(range(_PAGES))
+    do = _drawn(rng, twin, ("touch", "pageout", "pageout", "migrate"))
+    counts = _run_beside("touch heap", do, f"touch heap[{lo * 4}K:{hi * 4}K]", "file", kernel=kernel)
+    assert (counts["flush_requests"], counts["flush_ipis"]) == (twin.flushes, twin.flushes), do
+
+
+@pytest.mark.parametrize("gone", ["exit", "munmap f; spin", "madvise f DONTNEED; spin", "exec; spin"])
+def test_pages_of_a_file_are_paged_out_once_nobody_else_maps_them(gone: str) -> None:
+    """MADV_PAGEOUT asks how often a page is mapped now: of 33 pages the list of one page table is flushed once."""
+    program = {
+        "memory": {"f": {"kind": "file", "size": "132K"}},
+        "process": {
+            "A": {
+                "do": "touch f; work 1ms; measure { madvise f PAGEOUT }",
+                "thread": {"other": {"do": "spin"}},
+            },
+            "B": {"do": f"touch f; {gone}"},
+        },
+    }
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[4])
+    assert row.counts["flush_requests"] == 1
 
 
 def test_each_dirty_anonymous_page_is_flushed_before_it_is_written_to_swap() -> None:
