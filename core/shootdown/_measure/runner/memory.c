@@ -173,7 +173,6 @@ int call_on_memory(const struct self *self, const struct instruction *at)
 {
 	char *begin = place(self, at);
 	int64_t length = at->hi - at->lo;
-	const struct memory *it = &memories[at->a];
 
 	switch (at->op) {
 	case OP_MMAP:
@@ -196,10 +195,11 @@ int call_on_memory(const struct self *self, const struct instruction *at)
 		move_memory(self, at->a, begin);
 		return 1;
 	case OP_TRUNCATE:
-		check("ftruncate", ftruncate(files[at->a], 0));
+		check("ftruncate", ftruncate(files[at->a], begin - begin_of(self, at->a)));
 		return 1;
 	case OP_PUNCH:
-		check("fallocate", fallocate(files[at->a], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, it->size));
+		check("fallocate", fallocate(files[at->a], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					     begin - begin_of(self, at->a), length));
 		return 1;
 	case OP_SOFT_OFFLINE:
 		check("soft offline", madvise(begin, 2 << 20, MADV_SOFT_OFFLINE));
