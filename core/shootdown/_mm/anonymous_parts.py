@@ -45,6 +45,17 @@ class AnonymousParts:
 
         self.calls.split_huge_pmd_locked(split)
 
+    def split_folio(self) -> None:
+        """Write split_folio() of a huge page: its entry is split into migration entries, then each page is mapped."""
+        self.split_thp()
+        with self.asm.function("remap_page", "mm/huge_memory.c"):
+            self.asm.work("zap_ns", self.table_pages, text="map each page by an entry", keeps=True)
+            self.lowering.entries_mapped(self.asm, self.table_pages)
+
+    def invalidate_pmds(self, count: int) -> None:
+        """Write pmdp_invalidate() of so many huge entries, one after another."""
+        self._each(count, self._invalidate_pmd)
+
     def _invalidate_pmd(self) -> None:
         self.calls.pmdp_invalidate(lambda: None, 0, self.table_pages)
 

@@ -93,7 +93,7 @@ class AnonymousRights(AnonymousParts):
         """
         asm = self.asm
         if huge and self.kernel.thp_mprotect_flushes:
-            self._each(count, self._invalidate_pmd)
+            self.invalidate_pmds(count)
         asm.work(
             "zap_huge_ns" if huge else "zap_ns", count if huge else pages, text="change entries", keeps=True
         )

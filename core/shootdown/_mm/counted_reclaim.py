@@ -241,6 +241,19 @@ class Reclaim:
         entries = CountedEntries(self.gathers, pages, first, last)
         self.page_tables.madvise_free_pte_range(OUTER, [CountedStretch(entries)])
 
+    def madvise_free_huge(self, count: int, first: int, last: int) -> None:
+        """Write madvise_free_huge_pmd() of so many huge pages among the base pages from `first` to before `last`."""
+
+        def free() -> None:
+            self.gathers.change_page_size(OUTER, huge=True)
+            self.asm.work("zap_huge_ns", count, text="make the huge entries old and clean", keeps=True)
+            self.gathers.cleared(count, huge=True, by="pmdp_invalidate")
+            self.calls.invalidate_pmds(count)
+            self.gathers.remove_huge_entry(OUTER, first, last)
+            self.gathers.change_page_size(OUTER, huge=False)
+
+        self.calls.calls.madvise_free_huge_pmd(free)
+
     @function("madvise_cold_or_pageout_pte_range", "mm/madvise.c")
     def make_old(self, pages: int, first: int, last: int) -> None:
         """Write what MADV_PAGEOUT does to young entries before 2864f3d0f583: they become old, through the gather."""

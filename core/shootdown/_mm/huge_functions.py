@@ -24,6 +24,15 @@ class HugeFunctions(CallParts):
         """
         zap()
 
+    @function("madvise_free_huge_pmd", "mm/huge_memory.c")
+    def madvise_free_huge_pmd(self, free: Callable[[], None]) -> None:
+        """Write madvise_free_huge_pmd(): a huge entry becomes old and clean, flushed at once since 58ceeb6bec86 (4.12).
+
+        Args:
+            free: writes how.
+        """
+        free()
+
     @function("__split_huge_pmd_locked", "mm/huge_memory.c")
     def split_huge_pmd_locked(self, split: Callable[[], None]) -> None:
         """Write __split_huge_pmd_locked(): a page table replaces a huge entry, by its lock.

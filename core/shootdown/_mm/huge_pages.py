@@ -8,10 +8,12 @@ each huge entry: a split uses it, and it is freed with the entry, without a grac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
+from shootdown._mm.atoms import stretches
 from shootdown._mm.call_parts import OUTER
 from shootdown._mm.ordinary_parts import QUEUE, HugeSlot
 from shootdown._mm.zapping import Zapping
@@ -228,21 +230,9 @@ class HugePages(Zapping):
             self.lock_pmd(slot)
             self.load_pmd(slot)
             with asm.if_bits(o.CLASS, o.ENTRY_HUGE):
-                if not widens:
-                    self.note_all(here)
-                asm.copy(o.SCRATCH, o.CLASS)
-                asm.clear_bits(o.SCRATCH, o.ENTRY_PRESENT)
-
-                def invalidate() -> None:
-                    self.exchange_pmd(here, "pmd_mkinvalid: not present", clears=False)
-
-                if kernel.thp_mprotect_flushes:
-                    self.model.calls.pmdp_invalidate(invalidate, lo, hi)
-                else:
-                    invalidate()
-                if not widens:
-                    asm.clear_bits(o.SCRATCH, o.ENTRY_WRITABLE)
-                asm.store_pud(o.SCRATCH, from_register=True, text="set_pmd_at: the new rights")
+                self._rewrite_huge(
+                    here, 0 if widens else o.ENTRY_WRITABLE, flushes=kernel.thp_mprotect_flushes
+                )
                 if gathers and not (widens and not kernel.widening_flushes):
                     asm.gather_add(OUTER, lo, hi, cleared=o.CLEARED_PMDS, text="tlb_flush_pmd_range")
                 elif not gathers:
@@ -250,6 +240,61 @@ class HugePages(Zapping):
                 self.unlock_pmd(slot)
                 asm.jump(done)
             self.unlock_pmd(slot)
+
+    def _rewrite_huge(self, here: HugeSlot, bits: int, *, flushes: bool) -> None:
+        """Write that a huge entry, which register CLASS has, is written again without some bits; by its lock.
+
+        Args:
+            here: its slot.
+            bits: they go: a right is taken if there are any.
+            flushes: the entry is flushed at once, by pmdp_invalidate().
+        """
+        asm = self.asm
+        if bits:
+            self.note_all(here)
+        asm.copy(o.SCRATCH, o.CLASS)
+        asm.clear_bits(o.SCRATCH, o.ENTRY_PRESENT)
+
+        def invalidate() -> None:
+            self.exchange_pmd(here, "pmd_mkinvalid: not present", clears=False)
+
+        if flushes:
+            self.model.calls.pmdp_invalidate(invalidate, *self.model.pages_of(here.atom))
+        else:
+            invalidate()
+        if bits:
+            asm.clear_bits(o.SCRATCH, bits)
+        asm.store_pud(o.SCRATCH, from_register=True, text="set_pmd_at: the entry without what is taken")
+
+    def madvise_free_range(self, atoms: Sequence[int]) -> None:
+        """Write what MADV_FREE does to entries, a table's after another; a huge page is split for a part of it."""
+        for slot in dict.fromkeys(map(self.model.slot_of, atoms)):
+            some = [atom for atom in atoms if self.model.slot_of(atom) == slot]
+            here, done = self.huge_slots.get(slot), self.model.label()
+            if here is not None:
+                self.load_pmd(slot)
+                with self.asm.if_bits(o.CLASS, o.ENTRY_HUGE):
+                    if set(here.parts) <= set(some):
+                        self.model.calls.madvise_free_huge_pmd(partial(self._free_huge_pmd, here, slot, done))
+                    else:
+                        self.split(slot)
+            if here is None or here.splits:
+                if here is not None:
+                    self.gathers.change_page_size(OUTER, huge=False)
+                self.model.calls.page_tables.madvise_free_pte_range(OUTER, stretches(self, some))
+            self.asm.place(done)
+
+    def _free_huge_pmd(self, here: HugeSlot, slot: int, done: Label) -> None:
+        asm = self.asm
+        self.gathers.change_page_size(OUTER, huge=True)
+        self.lock_pmd(slot)
+        self.load_pmd(slot)
+        with asm.if_bits(o.CLASS, o.ENTRY_HUGE):
+            self._rewrite_huge(here, o.ENTRY_DIRTY, flushes=True)
+            self.gathers.remove_huge_entry(OUTER, *self.model.pages_of(here.atom))
+            self.unlock_pmd(slot)
+            asm.jump(done)
+        self.unlock_pmd(slot)
 
     def move_huge(self, old: int, new: int, *, flushes_locked: bool) -> None:
         """Write move_huge_pmd() from one slot to another, with its deposited table."""

@@ -9,7 +9,6 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._mm import mapping
-from shootdown._mm.atoms import stretches
 from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.freed_tables import FreedTables
 from shootdown._mm.huge_pages import HugePages
@@ -79,7 +78,7 @@ class Ordinary(HugePages, FreedTables):
         """Write madvise(MADV_FREE): who writes later has to mark the page dirty again."""
         with self.syscall("madvise", "mm/madvise.c", write=False), self.asm.because("MADV_FREE"):
             self._begin_gather()
-            self.model.calls.page_tables.madvise_free_pte_range(OUTER, stretches(self, atoms))
+            self.madvise_free_range(atoms)
             self.gathers.end_vma(OUTER)
             self.finish()
         self.returns(atoms, writes=True)

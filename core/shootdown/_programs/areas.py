@@ -59,6 +59,8 @@ class Cut:
         collapses: some statement collapses its pages into huge ones.
         splits: some statement splits its VMA: it unmaps a part, or changes the rights to one.
         reads: some statement may read a page, or map the zero page, before the page is written.
+        frees: some statement lets reclaim drop pages of it (MADV_FREE), where it is thp memory: what is split there is
+            no part of a huge page any more.
     """
 
     memory: Memory
@@ -67,6 +69,7 @@ class Cut:
     collapses: bool = False
     reads: bool = False
     splits: bool = False
+    frees: bool = False
 
     def within(self, lo: int, hi: int) -> tuple[Area, ...]:
         """Return the areas in a range of base pages, which ends where areas end."""
@@ -140,6 +143,26 @@ def misfit_of_pieces(program: Program, page_size: int, table_pages: int) -> str 
     return None
 
 
+def misfit_of_freed(program: Program, page_size: int, table_pages: int) -> str | None:
+    """Return which statement takes a part of a huge page beside MADV_FREE, which would have to split it another way."""
+    statements = [one for _, _, one in program.statements() if one.place and one.verb not in ("touch", "gup")]
+    freed = {one.place.memory for one in statements if one.word == "FREE" and one.place}
+    for one in statements:
+        assert one.place is not None
+        memory = program.memory[one.place.memory]
+        if memory.kind != "thp" or memory.name not in freed:
+            continue
+        ends = {*pages_of(one.place, page_size), one.place.piece // page_size}
+        ends -= set(pages_of(memory.whole, page_size))
+        if any(end % table_pages for end in ends) and (one.word != "FREE" or one.place.piece):
+            size = size_text(table_pages * page_size)
+            return (
+                f"{one.at}: `{one.text:.60}`: where FREE is about {memory.name}, what else is done is counted of whole "
+                f"huge pages, of {size}"
+            )
+    return None
+
+
 def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = False) -> dict[str, Cut]:
     """Cut all memory but hugetlb.
 
@@ -173,6 +196,7 @@ def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = Fa
                 one.verb in ("munmap", "mprotect") and one.place and one.place.hi - one.place.lo < memory.size
                 for one in about
             ),
+            memory.kind == "thp" and any(one.word == "FREE" for one in about),
         )
         total += len(found[memory.name].areas)
         if total > MOST_AREAS:

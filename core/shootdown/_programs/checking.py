@@ -36,7 +36,7 @@ _KINDS = {
 #: The kinds of a process's own memory: what other verbs can be said of.
 _USER = (*(kind for kind in KINDS if kind != "vmalloc"), PRIVATE_FILE)
 #: Kinds of memory that advice can be given about.
-_ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
+_ADVISED = {"FREE": ("anonymous", "thp"), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
 
 
 def check(program: Program) -> None:
@@ -172,6 +172,8 @@ def check_counted(program: Program) -> None:
     for _, _, one in program.statements() if forks(program) else ():
         if one.place is None or program.memory[one.place.memory].kind != "thp":
             continue
+        if one.word == "FREE":
+            raise one.wrong("FREE of thp memory where a process forks is not counted yet")
         if one.verb == "each":
             raise one.wrong("`each` of thp memory where a process forks is not counted yet")
         if one.verb == "touch" and one.pattern.how != "all":

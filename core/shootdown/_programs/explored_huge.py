@@ -63,6 +63,11 @@ class Huge:
         about = {page.memory for page in self.pages()}
         for actor in self._of.small.actors:
             for one in actor.body:
+                freed = one.verb == "madvise" and one.word == "FREE" and one.place
+                if freed and freed.memory in about and any(self._of.of(actor.mm, "fork")):
+                    raise ShootdownError(
+                        f"{one.at}: `{one.text:.60}`: FREE of thp memory in a program with fork() is not explored yet"
+                    )
                 if not collapses(one) or one.place is None or one.place.memory not in about:
                     continue
                 for other in self._of.of(actor.mm, "mprotect"):

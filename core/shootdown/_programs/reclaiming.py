@@ -6,11 +6,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, pairwise
 
+import attrs
+
 from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.counted_reclaim import LIST_PAGES, CountedBatch, Reclaim
 from shootdown._programs.areas import Area, Cut
-from shootdown._programs.mapped import DIRTY, FREED, NONE, PRESENT, SHARED, SHARED_FREED, STATE, Mapped
+from shootdown._programs.mapped import (
+    DIRTY,
+    FREED,
+    HUGE,
+    NONE,
+    PRESENT,
+    SHARED,
+    SHARED_FREED,
+    SMALL,
+    STATE,
+    Mapped,
+)
 
 
 class Reclaiming:
@@ -151,17 +164,59 @@ class Reclaiming:
         with self._reclaim.advice("MADV_FREE"):
             for area, after in zip(areas, (*areas[1:], None), strict=True):
                 self.flush_batched(here, area)
-                if area.pages:
-                    for state, freed in ((PRESENT, FREED), (SHARED, SHARED_FREED)):
-                        with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
-                            self.mapped.put(self.mapped.cell(STATE, area), freed)
-                            self._reclaim.madvise_free(area.pages, area.first, area.last)
+                if area.folio >= 0:
+                    self._free_folio(here, area, areas)
+                elif area.pages:
+                    self._free_area(area)
                 self.mapped.where_vma_ends(
                     here,
                     area,
                     after,
                     lambda: self._reclaim.next_vma(batched=self.model.kernel.madvise_gather),
                 )
+
+    def _free_area(self, area: Area) -> None:
+        """Write MADV_FREE of pages that are mapped alike."""
+        for state, freed in ((PRESENT, FREED), (SHARED, SHARED_FREED)):
+            with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
+                self.mapped.put(self.mapped.cell(STATE, area), freed)
+                if area.huge:
+                    self._reclaim.madvise_free_huge(area.huge, area.first, area.last)
+                else:
+                    self._reclaim.madvise_free(area.pages, area.first, area.last)
+
+    def _free_folio(self, here: Cut, area: Area, areas: tuple[Area, ...]) -> None:
+        """Write MADV_FREE of a part of a huge page, which is split first unless all of it is freed."""
+        parts, done = here.parts_of(area.folio), self.model.label()
+        first = area.folio * here.table_pages
+        with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
+            if set(parts) <= set(areas):
+                with self._if_written(parts, FREED):
+                    self._reclaim.madvise_free_huge(1, first, first + here.table_pages)
+                self.asm.jump(done)
+            else:
+                with self._if_written(parts, PRESENT):  # the dirty bit of a huge entry is that of each page
+                    pass
+                self.mapped.put(self.mapped.folio_of(here, area), SMALL)
+                self.mapped.put(self.mapped.table_of(here, area), 1)
+                self._reclaim.calls.split_folio()
+        self._free_area(attrs.evolve(area, pages=area.hi - area.lo, first=area.lo, last=area.hi))
+        self.asm.place(done)
+
+    @contextmanager
+    def _if_written(self, parts: tuple[Area, ...], then: int) -> Iterator[None]:
+        """Run the steps within if one part of a huge page was written since MADV_FREE; all are `then` by then."""
+        some, out = self.model.label(), self.model.label()
+        with self.asm.aside():
+            for part in parts:
+                self.asm.v_load(o.SCRATCH, self.mapped.cell(STATE, part), text="was it written?")
+                self.asm.jump_equal(o.SCRATCH, PRESENT, some)
+            self.asm.jump(out)
+            self.asm.place(some)
+        for part in parts:
+            self.mapped.put(self.mapped.cell(STATE, part), then)
+        yield
+        self.asm.place(out)
 
     def mkclean(self, areas: tuple[Area, ...]) -> None:
         """Write folio_mkclean() of some areas of a file in this address space: dirty pages can be written no more."""

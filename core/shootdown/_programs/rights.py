@@ -94,7 +94,8 @@ class Rights(SpacePart):
                     self.calls.change_entries(pages, huge=True, flushes=flushes, at=area.folio * pages)
                 self.asm.jump(done)
         part = range(area.lo - area.folio * pages, area.hi - area.folio * pages)
-        self.calls.change_entries(len(part), huge=False, part=part, flushes=flushes, at=area.lo)
+        of_folio = None if here.frees else part
+        self.calls.change_entries(len(part), huge=False, part=of_folio, flushes=flushes, at=area.lo)
         self.asm.place(done)
 
     def _change_whole(self, here: Cut, area: Area, *, flushes: bool) -> None:

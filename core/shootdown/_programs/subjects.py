@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shootdown._machine.machine import Machine
 from shootdown._programs import hugetlb
-from shootdown._programs.areas import collapses, cut, misfit, misfit_of_pieces
+from shootdown._programs.areas import collapses, cut, misfit, misfit_of_freed, misfit_of_pieces
 from shootdown._programs.cast import turns
 from shootdown._programs.checking import check_counted
 from shootdown._programs.language import size_text
@@ -47,7 +47,8 @@ def _refusal(program: Program, setting: Setup) -> str | None:
     reason = misfit(program, setting.kernel.page_size) or hugetlb.misfit(program, setting.lowering)
     geometry = setting.lowering.geometry
     table_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
-    reason = reason or misfit_of_pieces(program, setting.kernel.page_size, table_pages)
+    for misfits in (misfit_of_pieces, misfit_of_freed):
+        reason = reason or misfits(program, setting.kernel.page_size, table_pages)
     if reason is not None:
         return reason
     statements = [one for _, _, one in program.statements()]

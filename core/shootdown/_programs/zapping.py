@@ -172,6 +172,9 @@ class Zapping(SpacePart):
         for part in parts:
             with self.mapped.if_present(part):
                 self.mapped.put(self.mapped.cell(STATE, part), NONE)
+                if here.frees:
+                    self.calls.zap(OUTER, part.hi - part.lo, queue, huge=False, at=part.lo)
+                    continue
                 self.calls.zap_folio_part(
                     range(part.lo - part.folio * pages, part.hi - part.folio * pages), first=part.lo
                 )

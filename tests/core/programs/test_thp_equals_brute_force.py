@@ -34,11 +34,19 @@ CALLS = {
     "fork child": "fork",
 }
 PART = "heap[0:4K]"
+#: MADV_FREE, and what brute force knows beside it: neither a write to a clean page nor fork().
+FREES = {"madvise heap FREE": "lazyfree", "madvise heap[0:4K] FREE": "lazyfree"}
+BESIDE_FREE = (*FREES, *(call for call, name in CALLS.items() if name not in ("write", "fork", "widen")))
 
 
 def programs() -> list[Threads]:
     """Return all programs of two threads with a call each, and those of three calls, each once."""
     return [one for one in two_or_three(CALLS) if not _segfaults(one)]
+
+
+def freeing() -> list[Threads]:
+    """Return such programs with MADV_FREE."""
+    return [one for one in two_or_three(BESIDE_FREE) if any(call in FREES for calls in one for call in calls)]
 
 
 def _segfaults(threads: Threads) -> bool:
@@ -68,11 +76,11 @@ def _small(threads: Threads, way: str, flaw: str) -> Small:
     for calls in threads:
         body = []
         for call in calls:
-            name = CALLS.get(call, "write")
+            name = (CALLS | FREES).get(call, "write")
             about = (0,) if PART in call else parts
             for atoms in [(n,) for n in about] if name == "write" else [about]:
                 frame += 2 if name == "write" else 0
-                body.append(Call(name, atoms, flaws=frozenset({flaw} if flaw else ()), frame=frame))
+                body.append(Call(name, atoms, flaws=frozenset(flaw.split(" + ")), frame=frame))
         written.append(tuple(body))
     return Small(
         parts, (0,) * len(parts), (True,) * len(parts), 0, tuple(written), way=way, ranges=True, forces=False
@@ -92,6 +100,30 @@ def test_the_kernel_s_own_rules_are_safe_in_both_models(arch: str, count: int) -
     compared = _compare(arch, "", Random(7).sample(every, min(count, len(every))))
     assert compared["bug"] == 0
     assert compared["safe"] > min(count, len(every)) * 0.5
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [8, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_madv_free_of_huge_pages_is_safe_in_both_models(arch: str, count: int) -> None:
+    every = freeing()
+    compared = _compare(arch, "", Random(11).sample(every, min(count, len(every))))
+    assert compared["bug"] == 0
+    assert compared["safe"] > min(count, len(every)) * 0.5
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [5, pytest.param(1_000, marks=pytest.mark.long)])
+def test_madv_free_that_flushes_no_huge_entry_gives_both_models_the_same_verdicts(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own flush or the gather's is enough: a write by an entry that is dirty in a TLB sets no dirty bit."""
+    monkeypatch.setattr(HugeFunctions, "pmdp_invalidate", _unflushed)
+    monkeypatch.setattr(Gathers, "remove_huge_entry", _untold)
+    every = freeing()
+    shows: Threads = (("madvise heap FREE",), ())
+    chosen = Random(17).sample(every, min(count, len(every)))
+    assert _compare("x86", "split unflushed + huge untold", [shows, *chosen])["bug"]
 
 
 def _untold(self: Gathers, g: int, lo: int, hi: int) -> None:

@@ -126,7 +126,11 @@ def test_a_huge_page_of_which_nothing_is_taken_is_vacuous() -> None:
             _thp(WRITES, "khugepaged heap", other=["mprotect heap read"]),
             "collapse of thp memory whose rights `mprotect heap read` changes is not explored yet",
         ),
-        (_thp(WRITES, "madvise heap FREE"), "MADV_FREE of thp memory is not known yet"),
+        (_thp(WRITES, "madvise heap PAGEOUT"), "MADV_PAGEOUT of thp memory is not known yet"),
+        (
+            _thp(WRITES, "fork child", "madvise heap FREE", child=("spin",)),
+            "FREE of thp memory in a program with fork() is not explored yet",
+        ),
         (
             _thp(WRITES, "mremap heap", DROPS_PART),
             "explored is one mremap() of memory whose parts no statement",

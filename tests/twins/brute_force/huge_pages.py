@@ -239,10 +239,15 @@ class WatchedHuge(Watched):
     def _widen(self, me: int, call: Call) -> None:
         self._changes(me, call, narrow=False)
 
-    def _changes(self, me: int, call: Call, *, narrow: bool) -> None:
-        """change_pmd_range()."""
-        self._shared(me, self.mmap, write=True)
-        self._do(me, lambda s: self._rights(s, call, narrow=narrow))
+    def _lazyfree(self, me: int, call: Call) -> None:
+        """madvise_free_pte_range(): a write by a clean entry walks again, as by one that is not writable."""
+        self._changes(me, call, narrow=True, frees=True)
+
+    def _changes(self, me: int, call: Call, *, narrow: bool, frees: bool = False) -> None:
+        """change_pmd_range(), or what MADV_FREE does to entries, which is no change of the VMA."""
+        self._shared(me, self.mmap, write=not frees)
+        if not frees:
+            self._do(me, lambda s: self._rights(s, call, narrow=narrow))
         if not self._is_whole(call):
             self._split_if_huge(me, call)
         self._begin(me)
@@ -264,11 +269,13 @@ class WatchedHuge(Watched):
             def sets(s: State) -> None:
                 frame, writes, _ = s[self.pmd]
                 s[self.pmd] = (frame, writes and not narrow, True)
-                if "changed untold" not in call.flaws:
+                if ("huge untold" if frees else "changed untold") not in call.flaws:
                     self._add_huge(s, me)
 
             self._do(me, invalidates)
-            if self.p.way == "arm64":  # x86 has a pmdp_invalidate_ad() that does not flush
+            if self.p.way == "arm64" or (
+                frees and "split unflushed" not in call.flaws
+            ):  # x86 has a pmdp_invalidate_ad() that does not flush
                 self._flush_pmd(me)
             self._do(me, sets)
             self._drop_pl(me)
@@ -288,7 +295,7 @@ class WatchedHuge(Watched):
         done.append(len(self.code[me]))
         self._end_vma(me)
         self._finish(me, call)
-        self._release(me, self.mmap, write=True)
+        self._release(me, self.mmap, write=not frees)
 
     def _takes_entry(self, me: int, n: int, narrow: bool) -> Callable[[State], bool]:
         def action(s: State) -> bool:
