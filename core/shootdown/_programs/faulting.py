@@ -26,6 +26,7 @@ from shootdown._programs.mapped import (
 )
 from shootdown._programs.program import PRIVATE_FILE
 from shootdown._programs.reclaiming import Reclaiming
+from shootdown._programs.sharing import Sharing
 from shootdown._programs.space_part import SpacePart
 
 #: The most faults that are written one by one; of more pages so many parts are.
@@ -36,12 +37,14 @@ class Faulting(SpacePart):
     """Write accesses to the ordinary memory of one address space.
 
     Args:
-        mapped, calls, reclaiming: as for `SpacePart`.
+        mapped, calls, reclaiming, sharing: as for `SpacePart`.
         threads: the threads that have the address space.
     """
 
-    def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming, threads: int) -> None:
-        super().__init__(mapped, calls, reclaiming)
+    def __init__(
+        self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming, sharing: Sharing, threads: int
+    ) -> None:
+        super().__init__(mapped, calls, reclaiming, sharing)
         #: Whether a fault takes mmap_lock, where that can make somebody wait.
         self._locks = threads > 1 and not self.model.kernel.faults_lock_vmas
 
@@ -121,12 +124,21 @@ class Faulting(SpacePart):
             copies.append(ZERO)
         for copied in copies:
             with self.mapped.if_equal(state, copied):
+                kept = self.model.label()
+                if self.sharing.told(area) and copied != ZERO:
+                    with self.sharing.if_last(area):
+                        self.sharing.leave(area)
+                        self.mapped.put(state, PRESENT)
+                        self._faults(area.pages, partial(self._reuse, area, "the last owner keeps the pages"))
+                        asm.jump(kept)
+                    self.sharing.leave(area)
                 self.mapped.put(state, PRESENT)
                 if area.folio >= 0:
                     with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
                         self.split(here, area)
                 with asm.loop(area.pages, o.SCRATCH2), self._locked():
                     self.model.calls.copy_on_write(1)
+                asm.place(kept)
 
     def _reuse(self, area: Area, text: str, pages: int) -> None:
         """Write faults on pages of an area that stay, whose entries allow more afterwards."""

@@ -32,6 +32,7 @@ from shootdown._programs.mapped import (
 )
 from shootdown._programs.reclaiming import Reclaiming
 from shootdown._programs.rights import Rights
+from shootdown._programs.sharing import Sharing
 from shootdown._programs.zapping import Zapping
 
 
@@ -56,9 +57,10 @@ class Space:
         self.mapped = Mapped(model, cuts, first)
         self.collapsing = Collapsing(self.mapped, calls)
         self.reclaiming = Reclaiming(self.mapped, calls)
-        self.faulting = Faulting(self.mapped, calls, self.reclaiming, threads)
-        self.rights = Rights(self.mapped, calls, self.reclaiming)
-        self.zapping = Zapping(self.mapped, calls, self.reclaiming)
+        self.sharing = Sharing(model, self.mapped)
+        self.faulting = Faulting(self.mapped, calls, self.reclaiming, self.sharing, threads)
+        self.rights = Rights(self.mapped, calls, self.reclaiming, self.sharing)
+        self.zapping = Zapping(self.mapped, calls, self.reclaiming, self.sharing)
 
     # --- statements
 
@@ -100,12 +102,12 @@ class Space:
         """Write what exit_mmap() clears of dirty pages of the files named; other pages wait for its one flush."""
         self.reclaiming.flush_pending()
         for name, here in self.cuts.items():
-            if name in used and here.memory.kind == "file":
-                for area in here.areas:
-                    if area.pages:
-                        with self.mapped.if_equal(self.mapped.cell(STATE, area), DIRTY):
-                            self.model.calls.zap_dirty(OUTER, area.pages)
-                        self.mapped.put(self.mapped.cell(STATE, area), NONE)
+            for area in here.areas if name in used else ():
+                self.sharing.leave(area)
+                if here.memory.kind == "file" and area.pages:
+                    with self.mapped.if_equal(self.mapped.cell(STATE, area), DIRTY):
+                        self.model.calls.zap_dirty(OUTER, area.pages)
+                    self.mapped.put(self.mapped.cell(STATE, area), NONE)
 
     # --- page tables
 
@@ -205,7 +207,8 @@ class Space:
                     self._share(child, area)
 
     def _share(self, child: Space, area: Area) -> None:
-        """Write that an area's pages are both processes' from now on: who writes to one copies it."""
+        """Write that an area's pages are both processes' from now on: who writes to one while it is so copies it."""
+        self.sharing.share(area, child.sharing)
         states, done = [space.mapped.cell(STATE, area) for space in (self, child)], self.model.label()
         if self.reclaiming.batched is not None:
             for freed in (FREED, SHARED_FREED):

@@ -6,6 +6,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._programs.areas import Area, Cut
 from shootdown._programs.mapped import SMALL, Mapped
 from shootdown._programs.reclaiming import Reclaiming
+from shootdown._programs.sharing import Sharing
 
 
 class SpacePart:
@@ -15,14 +16,16 @@ class SpacePart:
         mapped: what is mapped of it.
         calls: the kernel's calls.
         reclaiming: reclaim of its pages, whose flushes other calls do not rely on.
+        sharing: which of its pages other processes have too.
     """
 
-    def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming) -> None:
+    def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming, sharing: Sharing) -> None:
         self.mapped = mapped
         self.model = mapped.model
         self.asm = mapped.asm
         self.calls = calls
         self.reclaiming = reclaiming
+        self.sharing = sharing
 
     def split(self, here: Cut, part: Area) -> None:
         """Write the split of the huge page that an area is a part of: a page table takes its place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
@@ -75,6 +75,7 @@ class _Writer:
         threads = Counter(role.mm for role in self.cast.roles)
         self.spaces = [self._space("process", threads[mm]) for mm in range(self.cast.mms)]
         self.own = [self._space("thread", threads[role.mm]) for role in self.cast.roles]
+        self._tell_families()
         if any(reclaims(program, one) for _, _, one in program.statements()):
             self._declare_batches()
         self.tasks = [
@@ -100,6 +101,17 @@ class _Writer:
         space.mapped.declare(self.mapped)
         self._declared += space.mapped.cells
         return space
+
+    def _tell_families(self) -> None:
+        """Tell the address spaces of processes that fork which ones may begin with their pages."""
+        cast, families = self.cast, defaultdict[tuple[str, int], list[int]](list)
+        for name, parent in cast.parents.items():
+            for instance in range(cast.counts[name]):
+                families[parent, instance // cast.forked_before[name]].append(cast.mm_of(name, instance))
+        for (parent, instance), children in families.items():
+            first = cast.mm_of(parent, instance)
+            after = range(first + 1, first + cast.spaces[parent])  # those that it gets by exec
+            self.spaces[first].sharing.forks([self.spaces[mm].sharing for mm in (*after, *children)])
 
     def _write_daemon(self, daemon: Daemon) -> None:
         model, role, one = self.model, self.cast.roles[daemon.role], daemon.one

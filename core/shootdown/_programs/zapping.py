@@ -114,6 +114,7 @@ class Zapping(SpacePart):
         dirty, done = here.memory.kind == "file", self.model.label()
 
         def zap(clean: int | None, queue: PageQueue) -> None:
+            self.sharing.leave(area)
             self.mapped.put(self.mapped.cell(STATE, area), NONE)
             whole = reclaims and area.table < 0 and area.tables > 0 and not area.huge
             self.calls.zap(

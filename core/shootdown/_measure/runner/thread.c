@@ -104,6 +104,14 @@ static void prepare(const struct process *process)
 	}
 }
 
+static int measures(const struct role *role)
+{
+	for (const struct instruction *at = &code[role->code]; at->op != OP_END; at++)
+		if (at->op == OP_MEASURE)
+			return 1;
+	return 0;
+}
+
 static void fork_one(const struct self *self, const struct instruction *at)
 {
 	uint32_t copy = atomic_fetch_add(&shared->copies[at->a], 1);
@@ -135,6 +143,9 @@ static void fork_one(const struct self *self, const struct instruction *at)
 	for (int64_t n = 1; n < child->threads; n++)
 		if (roles[child->first_role + n].begins)
 			start(&roles[child->first_role + n]);
+	if (measures(first->role))   /* the pages that keep tables are not forked */
+		for (int64_t m = 0; m < head->memories; m++)
+			keep_tables(first, m);
 	memcpy(first->moved, selves[processes[self->role->process].first_role].moved, sizeof(first->moved));
 	run(first, roles[child->first_role].code);
 }
