@@ -1,4 +1,4 @@
-"""Programs with MADV_FREE, MADV_PAGEOUT, membarrier() and execve() have the verdict of a brute-force model."""
+"""Programs with MADV_FREE, MADV_PAGEOUT, move_pages(), membarrier() or execve() have the verdict of brute force."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from shootdown._mm.gather import Gathers
 CALLS = {
     "madvise heap FREE": "lazyfree",
     "madvise heap PAGEOUT": "pageout",
+    "migrate heap": "migrate",
     "membarrier": "membarrier",
     "madvise heap DONTNEED": "madvise",
     "mprotect heap read": "mprotect",
@@ -30,7 +31,7 @@ CALLS = {
     "gup heap": "gup",
     "exec": "exec",
 }
-_NEW = ("lazyfree", "pageout", "membarrier")
+_NEW = ("lazyfree", "pageout", "migrate", "membarrier")
 #: What comes before `exec`, in a process of one thread.
 BEFORE_EXEC = ((), ("madvise heap DONTNEED",), ("mprotect heap read",), ("madvise heap PAGEOUT",))
 

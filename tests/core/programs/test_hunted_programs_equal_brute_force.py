@@ -28,17 +28,18 @@ def _small(sketch: Sketch, way: str, flaw: str) -> Small | None:
     """Return a program for brute force; None for one that it does not know.
 
     It knows no hugetlb memory, no huge page (`test_thp_equals_brute_force` is about those), no second process but a
-    forked one that does nothing, no thread that is started, no exit(), no migration, and no page tables that come
-    back: neither mmap() nor, after reclaim, an access. Accesses are of one page.
+    forked one that does nothing, no thread that is started, no exit(), and no page tables that come back: neither
+    mmap() nor, after reclaim or migration, an access. Accesses are of one page.
     """
     threads, *others = sketch.processes
     calls = [call.split(" ")[0] for thread in threads for call in thread]
     forked = [((RUNS,),)] if FORK in calls else []
-    if sketch.kind in ("hugetlb", "thp") or others != forked or {START, EXIT, "mmap", "migrate"} & set(calls):
+    if sketch.kind in ("hugetlb", "thp") or others != forked or {START, EXIT, "mmap"} & set(calls):
         return None
     if any(calls.count(call) > 1 for call in ("munmap", "mremap")):
         return None
-    if "touch" in calls and (sketch.size > _PAGE or sketch.kind == "file" or "reclaim" in calls):
+    unmaps = {"reclaim", "migrate"} & set(calls)
+    if "touch" in calls and (sketch.size > _PAGE or sketch.kind == "file" or unmaps):
         return None
     if any("munmap @" in thread[:-1] and thread[-1].startswith("touch") for thread in threads):
         return None  # programs refuse it: the thread would be killed
@@ -103,24 +104,24 @@ _OFF = {
     "faults meanwhile": "fork_locks_vmas",
     "no sequence": "gup_sees_fork",
 }
-#: The call that a flaw is about, if not every program of a file shows it.
+#: The calls that a flaw is about, if not every program of a file shows it.
 _ABOUT = {
-    "no look at reclaim": "reclaim",
-    "rmap first": "mkclean",
-    "no sync": "khugepaged",
-    "faults meanwhile": FORK,
-    "no sequence": FORK,
+    "no look at reclaim": ("reclaim", "migrate"),
+    "rmap first": ("mkclean",),
+    "no sync": ("khugepaged",),
+    "faults meanwhile": (FORK,),
+    "no sequence": (FORK,),
 }
 
 
 def _is_chosen(sketch: Sketch, number: int, flaw: str, every: int) -> bool:
     """Whether a program is compared: those that a flaw is about, and some others."""
-    about = _ABOUT.get(flaw, "")
+    about = _ABOUT.get(flaw, ())
     if sketch.has("mkclean") and sketch.has("reclaim"):
         return False
     if about:
         small = sketch.kind == "file" or sketch.has(FORK) or sketch.has("gup")
-        return sketch.has(about) and (small or not number % 2)
+        return any(map(sketch.has, about)) and (small or not number % 2)
     return not number % (every if sketch.size == _PAGE else 14)
 
 

@@ -67,19 +67,29 @@ class Daemons(Tables):
         """MADV_PAGEOUT: reclaim with the lock of the mappings held, after a look at what others have put off."""
         self._shared(me, self.mmap, write=False)
         for n in call.atoms:
-            ends: list[int] = []
             stays: list[int] = []
             self._or_to(me, lambda s, n=n: not s[self.vma] >> n & 1, stays)  # type: ignore[misc]
-            self._lock_table(me, self.p.table(n), ends)
-            self._look_at_reclaim(me, call)
-            self._do(me, self._counts_maps(me, n))
-            self._set(me, self.ptl + self.p.table(n), False)
-            ends.append(len(self.code[me]))
-            self._or_to(me, lambda s: s[self.others + me], stays)
-            self._reclaim(me, Call("reclaim", (n,), flaws=call.flaws))
-            stays.append(len(self.code[me]))
-            self._set(me, self.others + me, False)
+            self._reclaim_unshared(me, n, call, looks=True, stays=stays)
         self._release(me, self.mmap, write=False)
+
+    def _migrate(self, me: int, call: Call) -> None:
+        """move_pages(): unmapped as by reclaim, with the flush put off (7e12beb8ca2a); it is another page then."""
+        for n in call.atoms:
+            self._reclaim_unshared(me, n, call, looks=False, stays=[])
+
+    def _reclaim_unshared(self, me: int, n: int, call: Call, *, looks: bool, stays: list[int]) -> None:
+        """Reclaim what an address maps, unless several processes map it; `stays` gets where it goes on then."""
+        ends: list[int] = []
+        self._lock_table(me, self.p.table(n), ends)
+        if looks:
+            self._look_at_reclaim(me, call)
+        self._do(me, self._counts_maps(me, n))
+        self._set(me, self.ptl + self.p.table(n), False)
+        ends.append(len(self.code[me]))
+        self._or_to(me, lambda s: s[self.others + me], stays)
+        self._reclaim(me, Call("reclaim", (n,), flaws=call.flaws))
+        stays.append(len(self.code[me]))
+        self._set(me, self.others + me, False)
 
     def _counts_maps(self, me: int, n: int) -> Callable[[State], None]:
         """A page that several processes map stays, folio_maybe_mapped_shared()."""

@@ -15,7 +15,7 @@ TABLE = 512
 CEILING = {"x86": 33, "kvm": 33, "arm64": TABLE - 1}
 ALL = 1 << 30
 #: Calls that take no right to an address.
-KEEPS_ADDRESSES = ("truncate", "reclaim", "pageout", "mkclean", "khugepaged")
+KEEPS_ADDRESSES = ("truncate", "reclaim", "pageout", "migrate", "mkclean", "khugepaged")
 #: A gather: its first page, its end, whether it freed tables, whether it cleared entries that map pages.
 EMPTY = (ALL, 0, False, False)
 
@@ -29,7 +29,7 @@ class Call:
     """One system call of a program.
 
     Args:
-        name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim, mkclean, khugepaged,
+        name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim, migrate, mkclean, khugepaged,
             fork, write (an access), widen (an mprotect() that gives a right), mmap, lazyfree (MADV_FREE), pageout
             (MADV_PAGEOUT), writeprotect and copy (a monitor's ioctls of userfaultfd), exec, membarrier, read (an
             access that maps the page of the file, if it is mapped privately) or exit (of all threads).

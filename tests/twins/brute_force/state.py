@@ -42,7 +42,7 @@ class Machine:
         self.link, self.tlb = add(False), add(0)
         self.ever, self.taken, self.taken_w = add(0), add(0), add(0)
         self.reclaims = any(
-            call.name in ("reclaim", "pageout") for calls in program.threads for call in calls
+            call.name in ("reclaim", "pageout", "migrate") for calls in program.threads for call in calls
         )
         self.batched, self.looked, self.later = add(0), add(0, self.cpus), add(False, self.cpus)
         self.bits = 0
