@@ -89,9 +89,13 @@ class Reclaim:
 
     @function("migrate_pages_batch", "mm/migrate.c")
     def migrate_pages_batch(self, atoms: Sequence[int], frame: int | None = None) -> None:
-        """Write migrate_pages_batch() of one page; arguments as for `shrink_folio_list`."""
+        """Write migrate_pages_batch() of one page; arguments as for `shrink_folio_list`.
+
+        Another page takes the place of a file's in the page cache, be it dirty or not.
+        """
         with self.asm.because("migration"), self._unmapped(atoms, "try_to_migrate", frame):
-            pass
+            if frame is not None:
+                self.calls.leave_page_cache(frame, "folio_migrate_mapping", "mm/migrate.c")
 
     @contextmanager
     def _unmapped(self, atoms: Sequence[int], name: str, frame: int | None) -> Iterator[None]:

@@ -235,11 +235,11 @@ class OrdinarySpace(OrdinaryMemory):
         frames = [self._in_file(page) if memory.kind == "file" else None for page in pages]
         if any(frame in self._calls.files.written for frame in frames):
             raise not_yet(one, "reclaim of a page that is written back")
-        if one.verb == "migrate" and memory.kind == "file":
-            raise not_yet(one, "migration of a file's page, which stays in the page cache,")
         if self.small.uses:
             self._reclaim.times = self.use
         mms = self.small.kin(actor.mm) if memory.kind in PRIVATE else self.small.mms_of(memory.name)
+        if one.verb == "migrate" and memory.kind == "file" and len(mms) > 1:
+            raise not_yet(one, "migration of a file that several processes map")
         self._reclaim.mms = (actor.mm, *(mm for mm in mms if mm != actor.mm))
         every = [
             (sorted(self._everywhere(page), key=lambda atom: atom != self._atoms[page]), frame)

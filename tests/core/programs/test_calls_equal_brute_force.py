@@ -85,6 +85,25 @@ def test_an_entry_that_no_gather_learns_of_gives_both_models_the_same_verdicts(
     assert compared["bug"]
 
 
+#: Calls beside the migration of a file's page.
+BESIDE = ("migrate heap", "madvise heap DONTNEED", "mprotect heap read", "gup heap")
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("flaw", ["", "no look at reclaim"])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_a_file_s_page_that_is_migrated_leaves_the_page_cache_in_both_models(arch: str, flaw: str) -> None:
+    on = ground(arch, *(["kernel.flush_batched_pending=false"] if flaw else []))
+    every: list[Threads] = [(("migrate heap",), (call,)) for call in BESIDE]
+    every += [(("migrate heap", call), ()) for call in BESIDE]
+    compared = compare(
+        every,
+        lambda one: verdict(on_one_page(one, CALLS, arch, flaw, file=0, forces=True), FEW),
+        lambda one: explored_on_one_page(on, one, memory={"kind": "file"}),
+    )
+    assert bool(compared["bug"]) == bool(flaw)
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("flaw", ["", "tables untold"])
 @pytest.mark.parametrize("arch", ["x86", "arm64"])

@@ -53,9 +53,12 @@ class Daemons(Tables):
 
         def lets_go(s: State) -> None:
             frames = [s[self.got + me] // 2 - 1] if s[self.got + me] else []
-            if file and not frames and s[self.cached]:  # what is mapped here is dirty, and stays
+            leaves = (
+                not frames or call.name == "migrate"
+            )  # what is mapped here is dirty, and reclaim lets it stay
+            if file and leaves and s[self.cached]:
                 s[self.cached] = False
-                frames = [self.p.file]
+                frames.append(self.p.file)
             self._free(s, frames)
             for frame in frames:  # it is unmapped in the children too
                 s[self.refs + frame] -= s[self.kids + frame]
@@ -78,7 +81,7 @@ class Daemons(Tables):
             self._reclaim_unshared(me, n, call, looks=False, stays=[])
 
     def _reclaim_unshared(self, me: int, n: int, call: Call, *, looks: bool, stays: list[int]) -> None:
-        """Reclaim what an address maps, unless several processes map it; `stays` gets where it goes on then."""
+        """Reclaim or migrate what an address maps, unless several processes do; `stays` gets where it goes on then."""
         ends: list[int] = []
         self._lock_table(me, self.p.table(n), ends)
         if looks:
@@ -87,7 +90,7 @@ class Daemons(Tables):
         self._set(me, self.ptl + self.p.table(n), False)
         ends.append(len(self.code[me]))
         self._or_to(me, lambda s: s[self.others + me], stays)
-        self._reclaim(me, Call("reclaim", (n,), flaws=call.flaws))
+        self._reclaim(me, Call(call.name, (n,), flaws=call.flaws))
         stays.append(len(self.code[me]))
         self._set(me, self.others + me, False)
 
