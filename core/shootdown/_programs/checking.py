@@ -194,12 +194,9 @@ def _unmaps_shared(program: Program, one: Statement) -> bool:
     """Whether it matters to a statement which processes map its pages in a way that is not counted yet.
 
     MADV_FREE is about entries of its own process alone. MADV_PAGEOUT and move_pages() leave pages alone that several
-    processes map: of a file it is known which do.
+    processes map.
     """
-    if one.place is None or one.word == "FREE":
-        return False
-    of_file = program.memory[one.place.memory].kind == "file"
-    return one.verb == "reclaim" or collapses(one) or (reclaims(program, one) and not of_file)
+    return collapses(one) or (one.verb == "reclaim" and reclaims(program, one))
 
 
 def _check_reclaimed(program: Program) -> None:

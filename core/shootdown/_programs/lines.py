@@ -312,24 +312,26 @@ class Lines:
         areas = here.about(one, self.writer.page_size)
         space = self.space_of(here)
         cells = self._cells(one, 1 + space.mapped.kept_for(areas))
-        with space.mapped.as_before(areas, cells + 1) as restore:
+        count = (one.place.hi - one.place.lo) // one.number
+        unmaps = unmaps_by_pieces(self.writer.program, one) and all(area.table >= 0 for area in areas)
+        with (
+            space.mapped.as_before(areas, cells + 1) as restore,
+            space.sharing.by_pieces(areas, cells + 1),
+        ):
 
             def turn() -> None:
                 restore()
                 self._body(one.body)
 
-            count = (one.place.hi - one.place.lo) // one.number
-            if not unmaps_by_pieces(self.writer.program, one) or not all(area.table >= 0 for area in areas):
-                self.loop(cells, count, turn)
-                return
-            if count > 1:
-                self.loop(cells, count - 1, turn)
-            restore()
-            for area in areas:  # with the last piece no VMA is left in their table
-                space.mapped.put(space.mapped.cell(GONE, area), 1)
-            self._last_piece = True
-            self._body(one.body)
-            self._last_piece = False
+            if count > unmaps:
+                self.loop(cells, count - unmaps, turn)
+            if unmaps:
+                restore()
+                for area in areas:  # with the last piece no VMA is left in their table
+                    space.mapped.put(space.mapped.cell(GONE, area), 1)
+                self._last_piece = True
+                self._body(one.body)
+                self._last_piece = False
 
     def _cells(self, one: Statement, count: int) -> int:
         """Return the first of a statement's variables: the same ones each time that it is written."""

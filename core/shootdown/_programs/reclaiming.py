@@ -24,6 +24,7 @@ from shootdown._programs.mapped import (
     STATE,
     Mapped,
 )
+from shootdown._programs.sharing import Sharing
 
 
 class Reclaiming:
@@ -32,12 +33,14 @@ class Reclaiming:
     Args:
         mapped: what is mapped of it.
         calls: the kernel's calls.
+        sharing: which of its pages other processes have too.
     """
 
-    def __init__(self, mapped: Mapped, calls: Anonymous) -> None:
+    def __init__(self, mapped: Mapped, calls: Anonymous, sharing: Sharing) -> None:
         self.mapped = mapped
         self.model = mapped.model
         self.asm = mapped.asm
+        self.sharing = sharing
         self._reclaim = Reclaim(calls)
         #: The variable that says whether pages of the mm were unmapped in batches; None if no statement does so.
         self.batched: int | None = None
@@ -104,8 +107,22 @@ class Reclaiming:
                 )
             with self.asm.if_nonzero(o.SCRATCH):
                 self.asm.jump(shared)
+        for state in (SHARED, SHARED_FREED) if self.sharing.told(area) else ():
+            last = self.model.label()
+            with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
+                with self.sharing.if_last(area):
+                    self.asm.jump(last)
+                self.asm.jump(shared)
+            self.asm.place(last)
         yield
         self.asm.place(shared)
+
+    def _take_over(self, area: Area) -> None:
+        """Write that pages which nobody else has any more are as those that were never shared."""
+        for state, own in ((SHARED, PRESENT), (SHARED_FREED, FREED)) if self.sharing.told(area) else ():
+            with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
+                self.sharing.leave(area)
+                self.mapped.put(self.mapped.cell(STATE, area), own)
 
     def _page_out_parts(self, here: Cut, part: Sequence[Area], batch: CountedBatch) -> None:
         """Write MADV_PAGEOUT of areas in one page table: what lies in one VMA is a list."""
@@ -118,6 +135,7 @@ class Reclaiming:
         for area, after in zip(part, (*part[1:], None), strict=True):
             if area.pages:
                 with self._unless_shared(here, area):
+                    self._take_over(area)
                     self._make_old(here, area)
                     self._shrink(here, area, area.pages, batch, limit=0)
             self.mapped.where_vma_ends(here, area, after, next_vma)
@@ -137,6 +155,7 @@ class Reclaiming:
 
         self.flush_batched(here, area)
         with self._unless_shared(here, area):
+            self._take_over(area)
             self._make_old(here, area)
             if here.memory.kind == "anonymous":
                 with self.mapped.if_equal(state, PRESENT):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._programs.areas import Area
-from shootdown._programs.mapped import SHARED, SHARED_FREED, STATE, Mapped
+from shootdown._programs.mapped import CELLS, SHARED, SHARED_FREED, STATE, Mapped
 
 #: Owners of a page that are not told from one another any more: never one alone.
 _MANY = 1 << 15
@@ -34,6 +34,7 @@ class Sharing:
         self._owners: dict[int, int] | None = None
         #: By area, the variable that says which group the pages of this address space belong to.
         self._groups: dict[int, int] = {}
+        self._by_pieces = False
 
     def forks(self, family: Sequence[Sharing]) -> None:
         """Note, before any program is written, who may have the same pages: children, and itself after `exec`."""
@@ -58,12 +59,32 @@ class Sharing:
 
     def leave(self, area: Area) -> None:
         """Write that this address space has the pages of an area no more, if others have them too."""
-        if not self.told(area):
-            return
+        if self.told(area) and not self._by_pieces:
+            self._leave(area, self.mapped.cell(STATE, area))
+
+    def _leave(self, area: Area, before: int) -> None:
+        """Write that it leaves a group if a variable says that it had its pages."""
         for state in (SHARED, SHARED_FREED):
-            with self.mapped.if_equal(self.mapped.cell(STATE, area), state), self.asm.aside():
+            with self.mapped.if_equal(before, state), self.asm.aside():
                 self.asm.v_load(o.SCRATCH, self._group(area))
                 self.asm.v_add(self._owners_of(area), -1, o.SCRATCH2, o.SCRATCH)
+
+    @contextmanager
+    def by_pieces(self, areas: Sequence[Area], kept: int) -> Iterator[None]:
+        """Write a loop over pieces of some areas, which leaves groups once; `kept`: as for `Mapped.as_before`."""
+        self._by_pieces = True
+        yield
+        self._by_pieces = False
+        for number, area in enumerate(areas):
+            if not self.told(area):
+                continue
+            out = self.model.label()
+            with self.asm.aside():
+                self.asm.v_load(o.SCRATCH, self.mapped.cell(STATE, area))
+                for state in (SHARED, SHARED_FREED):
+                    self.asm.jump_equal(o.SCRATCH, state, out)
+            self._leave(area, kept + number * CELLS + STATE)
+            self.asm.place(out)
 
     @contextmanager
     def if_last(self, area: Area) -> Iterator[None]:

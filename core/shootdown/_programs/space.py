@@ -56,8 +56,8 @@ class Space:
         self.cuts = cuts
         self.mapped = Mapped(model, cuts, first)
         self.collapsing = Collapsing(self.mapped, calls)
-        self.reclaiming = Reclaiming(self.mapped, calls)
         self.sharing = Sharing(model, self.mapped)
+        self.reclaiming = Reclaiming(self.mapped, calls, self.sharing)
         self.faulting = Faulting(self.mapped, calls, self.reclaiming, self.sharing, threads)
         self.rights = Rights(self.mapped, calls, self.reclaiming, self.sharing)
         self.zapping = Zapping(self.mapped, calls, self.reclaiming, self.sharing)

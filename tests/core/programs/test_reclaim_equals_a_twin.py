@@ -245,6 +245,37 @@ def test_pages_that_fork_shares_are_freed_lazily_as_a_twin_says(seed: int, kerne
     assert (counts["flush_requests"], counts["flush_ipis"]) == (twin.flushes, twin.flushes), (before, do)
 
 
+@pytest.mark.parametrize(
+    "gone", ["exit", "munmap heap; spin", "touch heap write; spin", "exec; spin", "spin"]
+)
+@pytest.mark.parametrize(("do", "flushes"), [("madvise heap PAGEOUT", 40), ("migrate heap", 1)])
+def test_pages_that_fork_shared_are_unmapped_once_nobody_else_has_them(
+    gone: str, do: str, flushes: int
+) -> None:
+    """folio_mapcount(): what the child has copied, unmapped or left is the parent's alone."""
+    program = {
+        "memory": {"heap": {"size": "160K"}},
+        "process": {
+            "A": {
+                "do": f"touch heap; fork B; work 5ms; measure {{ {do} }}",
+                "thread": {"other": {"do": "spin"}},
+            },
+            "B": {"do": gone},
+        },
+    }
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[4])
+    assert row.counts["flush_requests"] == (0 if gone == "spin" else flushes)
+
+
+def test_pieces_of_what_fork_shares_are_copied_one_by_one() -> None:
+    """A piece stands for all: the process has the pages of none of them any more once, after the last."""
+    before = "touch heap[0:160K]; fork B"
+    counts = _run_beside(before, "each 4K of heap[0:160K] { touch it write }", "move 2")
+    assert counts["flush_requests"] == 40
+    do = "each 4K of heap[0:160K] { touch it write }; touch heap[0:160K] write"
+    assert _run_beside(before, do, "move 2")["flush_requests"] == 40
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("kernel", ["6.6", "7.0"])
 def test_pages_of_a_file_that_another_process_maps_stay_as_a_twin_says(seed: int, kernel: str) -> None:
