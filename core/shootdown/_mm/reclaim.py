@@ -27,7 +27,7 @@ class Reclaim:
 
     `times` is how often reclaim was written: each time says in a bit of its own that it has unmapped a page. `mms` are
     those whose entries may map a page that is unmapped next, that of the process it is asked for first; none: its
-    alone.
+    alone. `huge` are the slots whose huge pages are split first: each part is swapped out as a page of its own.
     """
 
     def __init__(self, calls: Ordinary) -> None:
@@ -36,6 +36,7 @@ class Reclaim:
         self.lowering = calls.lowering
         self.times = 0
         self.mms: Sequence[int] = ()
+        self.huge: Sequence[int] = ()
 
     def reclaim(self, pages: Sequence[tuple[Sequence[int], int | None]], *, by_kswapd: bool = False) -> None:
         """Write reclaim of a page after another, each what `shrink_folio_list` takes.
@@ -45,6 +46,7 @@ class Reclaim:
             by_kswapd: by a kernel thread; otherwise direct reclaim by a task of the mm.
         """
         self.calls.enter_kernel("kswapd runs" if by_kswapd else "memory is short")
+        self._split()
         for atoms, frame in pages:
             self.shrink_folio_list(atoms, frame)
         if not by_kswapd:
@@ -57,6 +59,7 @@ class Reclaim:
             for vma in vmas:
                 self.asm.v_load(o.SCRATCH, vma, text="find_vma")
                 self.asm.jump_zero(o.SCRATCH, gone)
+            self._split()
             for atoms, frame in pages:
                 with self.calls.table_of(atoms[0]):
                     self.calls.look_at_reclaim()
@@ -64,6 +67,15 @@ class Reclaim:
                     self.shrink_folio_list(atoms, frame)
             self.asm.place(gone)
         self.asm.user_mode(True, text="returns to user mode")
+
+    def _split(self) -> None:
+        """Write the split of huge pages by the lock of the reverse map: try_to_unmap() with TTU_SPLIT_HUGE_PMD."""
+        for slot in self.huge:
+            self.calls.lock_rmap(write=False)
+            self.calls.load_pmd(slot)
+            with self.asm.if_bits(o.CLASS, o.ENTRY_HUGE):
+                self.calls.split(slot)
+            self.calls.unlock_rmap(write=False)
 
     def move_pages(self, pages: Sequence[tuple[Sequence[int], int | None]]) -> None:
         """Write move_pages(), as `reclaim`: the next access maps the page where it is then."""

@@ -27,7 +27,7 @@ _KINDS = {
     "punch": ("hugetlb", "file"),
     "migrate": ("hugetlb", "anonymous", "file"),
     "mkclean": ("file",),
-    "reclaim": ("anonymous", "file"),
+    "reclaim": ("anonymous", "thp", "file"),
     "khugepaged": ("anonymous", "thp"),
     "userfaultfd": ("anonymous",),
     "vmalloc": ("vmalloc",),
@@ -36,7 +36,11 @@ _KINDS = {
 #: The kinds of a process's own memory: what other verbs can be said of.
 _USER = (*(kind for kind in KINDS if kind != "vmalloc"), PRIVATE_FILE)
 #: Kinds of memory that advice can be given about.
-_ADVISED = {"FREE": ("anonymous", "thp"), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
+_ADVISED = {
+    "FREE": ("anonymous", "thp"),
+    "PAGEOUT": ("anonymous", "thp", "file"),
+    "COLLAPSE": ("anonymous", "thp"),
+}
 
 
 def check(program: Program) -> None:
@@ -161,6 +165,11 @@ def check_counted(program: Program) -> None:
         if parted and one.place and program.memory[one.place.memory].kind != "hugetlb":
             raise one.wrong(
                 f"mremap() moves one VMA, and `{parted[0]:.40}` makes several of {one.place.memory}"
+            )
+        huge = one.place and program.memory[one.place.memory].kind == "thp"
+        if huge and (one.verb == "reclaim" or one.word == "PAGEOUT"):
+            raise one.wrong(
+                "of thp memory it is explored, not counted: whether a huge page is swapped whole depends on the swap",
             )
         own = one.place and program.memory[one.place.memory].each == "thread"
         if own and one.verb in ("truncate", "punch", "mkclean"):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from shootdown._programs.areas import collapses
 from shootdown._programs.pages import Page, Statements
 from shootdown._programs.program import Statement
+from shootdown._programs.small import Actor
 from shootdown._values.errors import ShootdownError
 
 
@@ -48,13 +49,13 @@ class Huge:
                     yield from ((number, one, page) for page in reversed(first.values()))
 
     def splits(self, slot: int) -> bool:
-        """Whether some call may put a table in a slot: one about a part of it, or a copy of what fork() has shared."""
+        """Whether some call may put a table in a slot: reclaim, one about a part, a copy of what fork() has shared."""
         parts = self.slots[slot]
         for actor in self._of.small.actors:
             for one in actor.body:
                 about = [self._of.is_about(one, page) for page in parts]
                 parted = one.verb in ("munmap", "madvise", "mprotect") and any(about) and not all(about)
-                if parted or one.verb == "fork":
+                if parted or one.verb == "fork" or (any(about) and _reclaims(one)):
                     return True
         return False
 
@@ -63,11 +64,7 @@ class Huge:
         about = {page.memory for page in self.pages()}
         for actor in self._of.small.actors:
             for one in actor.body:
-                freed = one.verb == "madvise" and one.word == "FREE" and one.place
-                if freed and freed.memory in about and any(self._of.of(actor.mm, "fork")):
-                    raise ShootdownError(
-                        f"{one.at}: `{one.text:.60}`: FREE of thp memory in a program with fork() is not explored yet"
-                    )
+                self._refuse_reclaimed(actor, one)
                 if not collapses(one) or one.place is None or one.place.memory not in about:
                     continue
                 for other in self._of.of(actor.mm, "mprotect"):
@@ -76,6 +73,26 @@ class Huge:
                             f"{one.at}: `{one.text:.60}`: collapse of thp memory whose rights `{other.text:.40}` "
                             "changes is not explored yet"
                         )
+
+    def _refuse_reclaimed(self, actor: Actor, one: Statement) -> None:
+        """Refuse reclaim of parts, and what can't stand beside reclaim or MADV_FREE of huge pages yet."""
+        parts = [[self._of.is_about(one, page) for page in some] for some in self.slots.values()]
+        if not (_reclaims(one) or one.word == "FREE") or not any(map(any, parts)):
+            return
+        why = None
+        if any(self._of.of(actor.mm, "fork")):
+            why = "in a program with fork()"
+        elif _reclaims(one) and any(any(some) and not all(some) for some in parts):
+            why = "of a part of a huge page"
+        elif _reclaims(one) and any(
+            collapses(other) for mine in self._of.small.actors for other in mine.body
+        ):
+            why = "in a program that collapses pages"
+        if why:
+            what = one.word if one.verb == "madvise" else one.verb
+            raise ShootdownError(
+                f"{one.at}: `{one.text:.60}`: {what} of thp memory {why} is not explored yet"
+            )
 
     def cut_text(self) -> tuple[str, ...]:
         """What was cut of huge pages, in words."""
@@ -98,3 +115,8 @@ class Huge:
                 f"{parts} part{'s' if parts > 1 else ''} of huge pages, each an entry once it is split",
             )
         return found
+
+
+def _reclaims(one: Statement) -> bool:
+    """Whether a statement reclaims pages, so that huge ones are split."""
+    return one.verb == "reclaim" or (one.verb == "madvise" and one.word == "PAGEOUT")

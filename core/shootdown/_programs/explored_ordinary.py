@@ -245,6 +245,9 @@ class OrdinarySpace(OrdinaryMemory):
             (sorted(self._everywhere(page), key=lambda atom: atom != self._atoms[page]), frame)
             for page, frame in zip(pages, frames, strict=True)
         ]
+        self._reclaim.huge = [
+            slot for slot in dict.fromkeys(page.slot for page in pages) if slot in self._huge.slots
+        ]
         if one.verb == "migrate":
             self._reclaim.move_pages(every)
         elif one.verb == "madvise":

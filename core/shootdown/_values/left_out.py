@@ -90,7 +90,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
         "f7491d7c81db",
         "x86/mm: Fix user-space data loss with MADV_FREE and THP",
         "6.12.111, 7.2.7",
-        "of a dirty bit that mprotect() loses and reclaim of huge pages reads; programs refuse reclaim of thp memory",
+        "of a dirty bit that mprotect() loses and reclaim of a whole huge page reads; here reclaim splits it first",
     ),
     LeftOut(
         "",
@@ -102,7 +102,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
         "",
         "mm/rmap: don't discard lazyfree THPs at PMD level",
         "6.12.117, 7.3.2",
-        "of reclaim of huge pages; programs refuse reclaim of thp memory",
+        "of reclaim that frees a huge page whole; here reclaim splits it first",
     ),
     LeftOut(
         "",

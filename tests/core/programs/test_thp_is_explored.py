@@ -126,7 +126,15 @@ def test_a_huge_page_of_which_nothing_is_taken_is_vacuous() -> None:
             _thp(WRITES, "khugepaged heap", other=["mprotect heap read"]),
             "collapse of thp memory whose rights `mprotect heap read` changes is not explored yet",
         ),
-        (_thp(WRITES, "madvise heap PAGEOUT"), "MADV_PAGEOUT of thp memory is not known yet"),
+        (_thp(WRITES, "migrate heap"), "`migrate` of thp memory is not known yet"),
+        (
+            _thp(WRITES, "reclaim heap[0:4K]"),
+            "reclaim of thp memory of a part of a huge page is not explored yet",
+        ),
+        (
+            _thp(WRITES, "madvise heap PAGEOUT", "khugepaged heap"),
+            "PAGEOUT of thp memory in a program that collapses pages is not explored yet",
+        ),
         (
             _thp(WRITES, "fork child", "madvise heap FREE", child=("spin",)),
             "FREE of thp memory in a program with fork() is not explored yet",

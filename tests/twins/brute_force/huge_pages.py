@@ -239,6 +239,12 @@ class WatchedHuge(Watched):
     def _widen(self, me: int, call: Call) -> None:
         self._changes(me, call, narrow=False)
 
+    def _reclaim(self, me: int, call: Call) -> None:
+        """shrink_folio_list(): the huge page is split, and each part is a page of its own."""
+        self._split_if_huge(me, call)
+        for n in call.atoms:
+            super()._reclaim(me, replace(call, atoms=(n,)))
+
     def _lazyfree(self, me: int, call: Call) -> None:
         """madvise_free_pte_range(): a write by a clean entry walks again, as by one that is not writable."""
         self._changes(me, call, narrow=True, frees=True)
