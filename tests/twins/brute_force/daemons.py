@@ -53,6 +53,7 @@ class Daemons(Tables):
 
         def lets_go(s: State) -> None:
             frames = [s[self.got + me] // 2 - 1] if s[self.got + me] else []
+            s[self.got + me] = 0
             leaves = (
                 not frames or call.name == "migrate"
             )  # what is mapped here is dirty, and reclaim lets it stay

@@ -293,6 +293,7 @@ class WatchedHuge(Watched):
             ends: list[int] = []
             skip: list[int] = []
             self._lock_table(me, 0, ends)
+            self._look_at_reclaim(me, call)
             self._or_to(me, self._takes_entry(me, n, narrow), skip)
             self._do(me, self._puts_entry(me, n, narrow))
             skip.append(len(self.code[me]))
