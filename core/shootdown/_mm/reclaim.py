@@ -52,20 +52,25 @@ class Reclaim:
         if not by_kswapd:
             self.asm.user_mode(True, text="returns to user mode")
 
-    def page_out(self, pages: Sequence[tuple[Sequence[int], int | None]], vmas: Sequence[int] = ()) -> None:
-        """Write madvise(MADV_PAGEOUT), as `reclaim`; `vmas`: variables that are zero once a VMA is gone."""
-        gone = self.calls.model.label()
+    def page_out(self, pages: Sequence[tuple[Sequence[int], int | None]], vmas: Sequence[int | None]) -> None:
+        """Write madvise(MADV_PAGEOUT), as `reclaim`, which passes over holes.
+
+        Args:
+            pages: as for `reclaim`.
+            vmas: for each page the variable that is zero once its VMA is gone, where others look at it.
+        """
         with self.calls.syscall("madvise", "mm/madvise.c", write=False):
-            for vma in vmas:
-                self.asm.v_load(o.SCRATCH, vma, text="find_vma")
-                self.asm.jump_zero(o.SCRATCH, gone)
             self._split()
-            for atoms, frame in pages:
+            for (atoms, frame), vma in zip(pages, vmas, strict=True):
+                gone = self.calls.model.label()
+                if vma is not None:
+                    self.asm.v_load(o.SCRATCH, vma, text="find_vma")
+                    self.asm.jump_zero(o.SCRATCH, gone)
                 with self.calls.table_of(atoms[0]):
                     self.calls.look_at_reclaim()
                 with self._unless_shared(atoms[0]):
                     self.shrink_folio_list(atoms, frame)
-            self.asm.place(gone)
+                self.asm.place(gone)
         self.asm.user_mode(True, text="returns to user mode")
 
     def _split(self) -> None:

@@ -251,7 +251,7 @@ class OrdinarySpace(OrdinaryMemory):
         if one.verb == "migrate":
             self._reclaim.move_pages(every)
         elif one.verb == "madvise":
-            self._reclaim.page_out(every, self._rights.vmas(actor.mm, pages))
+            self._reclaim.page_out(every, [self._rights.vma(actor.mm, page) for page in pages])
         else:
             self._reclaim.reclaim(every, by_kswapd=bool(one.word))
 

@@ -126,7 +126,8 @@ def test_reclaim_of_huge_pages_that_nobody_waits_for_gives_both_models_the_same_
 ) -> None:
     every = about(RECLAIMS)
     shows: Threads = (("madvise heap PAGEOUT",), ("madvise heap DONTNEED",))
-    chosen = [shows, *Random(19).sample(every, min(count, len(every)))]
+    hole: Threads = (("munmap heap[0:4K]", "madvise heap DONTNEED"), ("madvise heap PAGEOUT",))
+    chosen = [shows, hole, *Random(19).sample(every, min(count, len(every)))]
     compared = _compare(arch, "no look at reclaim", chosen, "kernel.flush_batched_pending=false")
     assert compared["bug"]
 
