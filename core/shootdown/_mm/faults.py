@@ -133,6 +133,14 @@ class Faults:
         """Write what a write finds that a page is mapped: nothing to do, or do_wp_page(), if the VMA may be written."""
         asm, over = self.asm, self.model.label()
         with asm.if_bits(o.SCRATCH, o.ENTRY_WRITABLE) as fine:
+            if rights.freed:
+                with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY) as dirty:
+                    dirty.otherwise()
+                    self.calls.gives(atom)
+                    asm.add(o.SCRATCH, o.ENTRY_DIRTY)
+                    asm.entry_store(
+                        atom, o.SCRATCH, from_register=True, text="hardware or a fault: it is dirty"
+                    )
             fine.otherwise()
             if rights.writable is not None:
                 asm.v_load(QUEUE, rights.writable, text="may it be written?")

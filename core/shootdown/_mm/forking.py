@@ -204,6 +204,7 @@ class Forking:
                     asm.place(copies)
                     if part_copied is not None:
                         asm.v_xchg(part_copied, 1, QUEUE, text="the parent keeps its right to this part")
+                        self.calls.leaves(atom)
                     self._store(child, atom, page.copy)
                     asm.jump(over)
                     asm.place(shared)

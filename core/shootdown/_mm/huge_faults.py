@@ -25,11 +25,13 @@ class Rights:
         writable: the variable that is zero while mprotect() has taken the right to write; None if none gives it back.
         shared: the variable that says whether fork() has shared the page (no PageAnonExclusive); None if none does.
         protected: the variable that says whether userfaultfd has write-protected it; None if none does.
+        freed: whether MADV_FREE makes its entry clean, and leaves it writable.
     """
 
     writable: int | None = None
     shared: int | None = None
     protected: int | None = None
+    freed: bool = False
 
 
 @attrs.frozen

@@ -42,6 +42,12 @@ class TakenRights(OrdinaryParts):
             if (mm, where) == (self.mm, atom):
                 self.asm.v_xchg(given, 1, QUEUE, text="who takes this right away takes what was before")
 
+    def leaves(self, atom: int) -> None:
+        """Write that the call at hand takes no right to an address away. Register QUEUE is overwritten."""
+        given = self._given.get((self.task, self.mm, atom))
+        if given is not None:
+            self.asm.v_xchg(given, 1, QUEUE, text="this call leaves the right")
+
     def returns(self, atoms: Sequence[int], *, writes: bool = False) -> None:
         """Write the return of a call that takes the right to some atoms, or to write to them."""
         for atom in atoms:

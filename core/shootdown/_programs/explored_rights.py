@@ -93,7 +93,9 @@ class ExploredRights:
         """Declare for whom the right to a page may be given again while he takes it away."""
         of = self._of
         private = self._kinds[page.memory] in PRIVATE and not page.moved
-        if (not private and of.about(page, mm, "touch")) or of.about(page, mm, "mprotect", word="write"):
+        freed = of.about(page, mm, "madvise", word="FREE")
+        touched = (freed or not private) and of.about(page, mm, "touch")
+        if touched or of.about(page, mm, "mprotect", word="write"):
             for number, actor in of.actors(mm):
                 if actor.mm == mm:
                     for one in self._calls.with_whole(self._pages[page]):
@@ -172,7 +174,10 @@ class ExploredRights:
             mm, page: the address space and the page.
             cleaned: writeback takes the right to write to it.
         """
-        found = Rights(*(there.get((mm, page)) for there in (self._writable, self._shared, self._protected)))
+        writable, shared, protected = (
+            there.get((mm, page)) for there in (self._writable, self._shared, self._protected)
+        )
+        found = Rights(writable, shared, protected, self._of.about(page, mm, "madvise", word="FREE"))
         return found if cleaned or found != Rights() else None
 
     def fork(self, mm: int, child: int, copies: dict[Page, int], others: Callable[[], None] | None) -> None:

@@ -312,7 +312,8 @@ class Linkable:
                         raise DoesNotFitError
                     uses[text] = use + 1
                     parts.append(number)
-                    unmapped = verb == _UNMAPS or (unmapped and verb != _MAPS)
+                    gone_here = (_UNMAPS, _MOVES) if self._huge else (_UNMAPS,)
+                    unmapped = verb in gone_here or (unmapped and verb != _MAPS)
                     if verb == _MOVES and not self._huge:
                         moved = True
                         moves += 1

@@ -297,13 +297,21 @@ def _flat(body: tuple[Statement, ...], cut: dict[str, None], used_up: frozenset[
 
 
 def _first(flat: tuple[Statement, ...]) -> int:
-    """Return how many statements of a thread are accesses that come before everything else, and what maps for them."""
-    touched: set[str] = set()
+    """Return how many statements of a thread are accesses that come before everything else, and what maps for them.
+
+    An access to what was touched before is a call: another thread may have made something of it meanwhile.
+    """
+    touched: list[Place] = []
     for number, one in enumerate(flat):
-        name = one.place.memory if one.place else ""
-        if one.verb not in _MAPS or (one.verb == "mmap" and name in touched):
+        place = one.place
+        if one.verb not in _MAPS or place is None:
             return number
-        touched.add(name)
+        beside = [before for before in touched if before.memory == place.memory]
+        if one.verb == "mmap" and beside:
+            return number
+        if any(before.lo < place.hi and place.lo < before.hi for before in beside):
+            return number
+        touched.append(place)
     return len(flat)
 
 

@@ -51,6 +51,12 @@ OFF: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     ),
     "no sequence": ("gup_sees_fork", (("fork child",), ("gup heap",))),
 }
+#: Of which a model said something else once: a second access was taken for the first one, FREE stayed clean for ever.
+DIFFERED: tuple[Threads, ...] = (
+    (("touch heap write", "fork child"), ("fork child",)),
+    (("touch heap write", "fork child"), ("madvise heap FREE",)),
+    (("madvise heap FREE", "fork child"), ("touch heap write",)),
+)
 
 
 def programs() -> list[Threads]:
@@ -120,6 +126,7 @@ def test_a_flush_that_is_left_out_gives_both_models_the_same_verdicts(
         monkeypatch.setattr(Faults, "_replace", without_clearing)
     every = [one for one in programs() if any("fork child" in calls for calls in one)]
     shows = (("fork child", "touch heap write"), ("gup heap",))
-    compared = _compare(arch, flaw, [shows, *Random(13).sample(every, min(count, len(every)))])
+    chosen = Random(13).sample(every, min(count, len(every)))
+    compared = _compare(arch, flaw, [shows, *DIFFERED, *chosen])
     assert compared["bug"]
     assert compared["safe"]

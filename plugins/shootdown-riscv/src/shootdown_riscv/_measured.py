@@ -102,6 +102,8 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
     forks = forks_of(row)
     counts: dict[str, Prediction] = {name: n for name, n in seen.instructions.items() if name != "ecall"}
     counts["csr_satp"] = _switches(row, forks, case)
+    if row.workload == "program":
+        counts.pop("sfence_vma_addr", None)  # not measured: the kernel fences its own addresses so, too
     if row.workload == "program" and row.fields.get("actor_forked"):
         _where_it_was_forked(counts)
     if forks and row.workload == "program":
