@@ -24,16 +24,25 @@ def compared() -> list[Comparison]:
 def test_every_count_of_every_program_is_predicted(compared: list[Comparison]) -> None:
     assert {(c.row.arch, c.row.kernel) for c in compared} == {
         ("amd64", "6.1.192"),
+        ("amd64", "6.12.117"),
         ("amd64", "7.2.13"),
         ("arm64", "6.1.192"),
+        ("arm64", "7.2.13"),
         ("ppc64el", "6.1.176"),  # pages of 64K
         ("ppc64el", "6.12.107"),
+        ("riscv64", "6.12.117"),
         ("riscv64", "7.2.13"),
     }
     for comparison in compared:
         name = comparison.row.fields["name"]
         assert comparison.reason is None, name
-        assert [v.count for v in comparison.verdicts if not v.agrees] == [], name
+        assert [v.count for v in comparison.verdicts if not v.agrees and v.reason is None] == [], name
+
+
+def test_the_one_count_that_differs_is_of_a_file_in_tmpfs(compared: list[Comparison]) -> None:
+    (wrong,) = [(c, v) for c in compared for v in c.verdicts if not v.agrees]
+    assert (wrong[0].row.fields["name"], wrong[1].count) == ("rw", "instructions.tlbi_vale1")
+    assert "tmpfs" in str(wrong[1].reason)
 
 
 def test_syncs_and_invalidations_are_numbers_not_ranges(compared: list[Comparison]) -> None:
