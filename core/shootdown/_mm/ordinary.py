@@ -33,6 +33,11 @@ class Ordinary(HugePages, FreedTables):
         places: those that the programs mark as reached, of `PLACES`.
     """
 
+    @property
+    def notes_by_thread(self) -> bool:
+        """Whether a thread has variables of its own, for rights that were given again or tables that it frees."""
+        return bool(self._given or self._unlinked)
+
     def enter_kernel(self, text: str) -> None:
         """Write the way out of user mode: nothing is queued, and no right taken away yet."""
         self.asm.user_mode(False, text=text)

@@ -26,6 +26,11 @@ class OrdinarySpace(OrdinaryMemory):
     user_mode = True
     buffers = True
 
+    @property
+    def notes_by_thread(self) -> bool:
+        """Whether threads note something of their own, in variables that the model has been given."""
+        return self._calls.notes_by_thread
+
     def takes(self, one: Statement) -> bool:
         """Whether a statement takes something for itself, so that it differs each time that a program has it."""
         kind = self.cuts[one.place.memory].memory.kind if one.place is not None else ""

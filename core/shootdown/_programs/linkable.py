@@ -34,8 +34,6 @@ from shootdown._values.setup import Setup
 _MOVES = "mremap"
 #: Calls that a thread may not make after it has unmapped what they are about, unless it has mapped it again.
 _ACCESSES, _UNMAPS, _MAPS = "touch", "munmap", "mmap"
-#: Calls with which a right may be given again: each thread that takes one notes for itself whether it was.
-_GIVES = ("touch", "mmap", "mprotect @ write")
 #: Calls for the sake of which others take more steps: programs without one are linked from parts without these steps.
 ASKS_MORE = ("reclaim", "migrate", "mkclean", "khugepaged")
 #: The same where what is touched is no page of the thread's own: rights are given again, and tables shared.
@@ -117,23 +115,9 @@ class Linkable:
         self.scene = scene
         self._huge = world.sketch.kind == "hugetlb"
         self._most = most
-        self._threads = most if _notes(world) else 1
-        program = _universe(world, self._threads)
-        self._actors = _actors(program)
-        forks = [one for _, _, one in program.statements() if one.verb == FORK]
-        small = Small(
-            program,
-            self._actors,
-            world.processes,
-            (),
-            parents={1: 0} if forks else {},
-            children={id(one): 1 for one in forks},
-            uses=most,
-        )
-        self._space: HugetlbSpace | OrdinarySpace = (HugetlbSpace if self._huge else OrdinarySpace)(
-            small, scene, marks=False
-        )
-        self._model: Model = self._space.model(1)
+        forks = self._declare(1)
+        if isinstance(self._space, OrdinarySpace) and self._space.notes_by_thread:
+            forks = self._declare(most)
         self._begins = self._model.event() if world.makes else 0
         self.invariants = self._space.invariants
         self._parts: list[Part] = []
@@ -183,6 +167,27 @@ class Linkable:
         return found.digest()
 
     # --- writing
+
+    def _declare(self, threads: int) -> list[Statement]:
+        """Declare the memory of all programs, in each process of which so many threads call; return the forks."""
+        self._threads = threads
+        program = _universe(self.world, threads)
+        self._actors = _actors(program)
+        forks = [one for _, _, one in program.statements() if one.verb == FORK]
+        small = Small(
+            program,
+            self._actors,
+            self.world.processes,
+            (),
+            parents={1: 0} if forks else {},
+            children={id(one): 1 for one in forks},
+            uses=self._most,
+        )
+        self._space: HugetlbSpace | OrdinarySpace = (HugetlbSpace if self._huge else OrdinarySpace)(
+            small, self.scene, marks=False
+        )
+        self._model: Model = self._space.model(1)
+        return forks
 
     def _write(self, mm: int) -> None:
         space = self._space
@@ -336,12 +341,6 @@ def _padded(state: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
     found = np.zeros(layout.size, state.dtype)
     found[: len(state)] = state
     return found
-
-
-def _notes(world: World) -> bool:
-    """Whether threads note something of their own: whether a right was given again, or the table that they free."""
-    given = (call for call in world.calls if call.startswith(_GIVES))
-    return any(world.sketch.kind != "anonymous" or not call.startswith(_ACCESSES) for call in given)
 
 
 def _universe(world: World, threads: int) -> Program:
