@@ -32,7 +32,7 @@ from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE, SAFE
 
 _MOST = 300_000
 #: The part of programs without accesses that may have to be written, as calls of theirs are not linked together.
-_UNLINKED = 0.05
+_UNLINKED = 0.15
 #: Grounds: today's kernels, with tasks that are preempted while a flush waits too, an old one, a guest whose vCPUs are
 #: preempted, and old fixes turned off.
 _GROUNDS = {
