@@ -217,7 +217,7 @@ def _wrong(flush: Flush, step: list[int], known: _Known) -> Iterator[tuple[str, 
     elif op == o.CANCEL:
         if known.sent:
             yield f"cancels {CALLS.get(known.sent)}, which was sent: wait for its answers", "order"
-    elif op == o.FLUSH_SELF:
+    elif op in (o.FLUSH_SELF, o.KERNEL_SELF):
         if not known.begun and not known.sent:
             yield "invalidates on this CPU before a flush has begun: nothing says what", "order"
     elif op == o.FLUSH_LOCAL_PAGES:
@@ -298,7 +298,7 @@ def _next(rows: list[list[int]], pc: int, known: _Known) -> Iterator[tuple[int, 
     op = step[0]
     row = STEPS[op]
     now = known
-    if op == o.FLUSH_BEGIN:
+    if op in (o.FLUSH_BEGIN, o.KERNEL_BEGIN):
         now = known._replace(begun=True)
     elif op in (o.REQUEST, o.GATHER_ADD, o.GATHER_SLOT):
         now = known._replace(asked=known.asked | 1 << step[1])
@@ -312,7 +312,7 @@ def _next(rows: list[list[int]], pc: int, known: _Known) -> Iterator[tuple[int, 
         now = now._replace(itself=False, told=False)
     elif op in (o.WAIT, o.CANCEL):
         now = known._replace(begun=False, aimed=False, sent=0, waited=known.sent, itself=False, told=False)
-    elif op in (o.FLUSH_SELF, o.FLUSH_LOCAL_PAGES):
+    elif op in (o.FLUSH_SELF, o.KERNEL_SELF, o.FLUSH_LOCAL_PAGES):
         now = known._replace(done=True)
     elif op == o.EXECUTE:
         broadcasts, each = bool(step[3] & o.BROADCASTS), bool(step[3] & o.PER_TARGET)

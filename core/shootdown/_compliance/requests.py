@@ -83,6 +83,10 @@ def requests(lowering: Lowering) -> tuple[Request, ...]:
                 "the flush of what other CPUs have put off", "arch_flush_tlb_batched_pending", others=remote
             )
         )
+    if lowering.no_kernel_ranges() is None:
+        found.append(
+            Request("flush_tlb_kernel_range()", "flush_kernel_addresses", flags=o.FULLMM, everything=True)
+        )
     return tuple(found)
 
 
@@ -224,6 +228,8 @@ def write(asm: Assembler, lowering: Lowering, request: Request, lo: int, hi: int
     elif request.method == "arch_flush_tlb_batched_pending":
         asm.request(REQUEST, flags=o.FULLMM)
         lowering.arch_flush_tlb_batched_pending(asm, REQUEST)
+    elif request.method == "flush_kernel_addresses":
+        lowering.flush_kernel_addresses(asm)
     else:
         getattr(lowering, request.method)(asm, REQUEST)
     return range(first, asm.here), at, ranged or request.method == "entries_cleared"

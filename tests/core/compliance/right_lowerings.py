@@ -64,6 +64,29 @@ class Tracks(Good):
         asm.begin_flush(g, ceiling=EVERYTHING if everything else self.ceiling, stride=stride)
 
 
+class OfKernelAddresses(Good):
+    """Not wrong: flushes of kernel addresses interrupt every CPU."""
+
+    def no_kernel_ranges(self) -> None:
+        return None
+
+    def flush_kernel_addresses(self, asm: Assembler) -> None:
+        asm.kernel_begin(0, cost="flush_ns")
+        asm.target_all_online()
+        asm.execute("tbia")
+        with asm.if_targets() as others:
+            asm.execute("tbia", 1, ops.PER_TARGET)
+            self.interrupt_for_kernel(asm)
+            others.otherwise()
+            asm.kernel_self()
+            asm.cancel()
+
+    def interrupt_for_kernel(self, asm: Assembler) -> None:
+        asm.send(ops.CALL_KERNEL)
+        asm.kernel_self()
+        asm.wait_for_answers()
+
+
 class Alone(Good):
     """Not wrong: the only task of an mm interrupts nobody, and others' contexts are dropped, as on LoongArch."""
 
@@ -87,4 +110,4 @@ class Alone(Good):
         return "a miss traps"
 
 
-FLAWLESS = (Good, Tagged, Leaves, Broadcasts, Tracks, Alone)
+FLAWLESS = (Good, Tagged, Leaves, Broadcasts, Tracks, OfKernelAddresses, Alone)

@@ -57,6 +57,11 @@ NAMED = {
     "LinksAtTheAddressOnly": ("5.3", "pmdp_collapse_flush.* keeps the walk-cache link"),
     "LazyKeepLinks": ("5.3", "an idle CPU that has the mm loaded lazily keeps the walk-cache link"),
     "OnlyHere": ("5.1", "a CPU that runs another thread keeps the translation"),
+    "KernelOnlyHere": (
+        "5.1",
+        "flush_tlb_kernel_range.* a CPU that runs another thread keeps the translation",
+    ),
+    "KernelWaitsForNobody": ("4.2", "flush_tlb_kernel_range.*"),
     "NotForAThreadThatBorrows": (
         "6.1",
         "by a kernel thread that has borrowed the mm: the CPU that flushes, which",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.core.compliance.right_lowerings import Alone, Good, Tracks
+from tests.core.compliance.right_lowerings import Alone, Good, OfKernelAddresses, Tracks
 
 from shootdown import MmRules
 from shootdown.porting import EVERYTHING, Assembler, mm_rules, ops
@@ -123,6 +123,24 @@ class LooksAtWhoHasLeft(Good):
 
     def choose_targets(self, asm: Assembler) -> None:
         asm.target_all_online()
+
+
+class KernelOnlyHere(OfKernelAddresses):
+    """Of kernel addresses only this CPU invalidates."""
+
+    def flush_kernel_addresses(self, asm: Assembler) -> None:
+        asm.kernel_begin(0, cost="flush_ns")
+        asm.execute("tbia")
+        asm.kernel_self()
+        asm.cancel()
+
+
+class KernelWaitsForNobody(OfKernelAddresses):
+    """Of kernel addresses the flush is over before the others have answered."""
+
+    def interrupt_for_kernel(self, asm: Assembler) -> None:
+        asm.send(ops.CALL_KERNEL)
+        asm.kernel_self()
 
 
 class BroadcastToTheMask(Good):
