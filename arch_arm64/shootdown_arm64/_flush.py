@@ -182,10 +182,7 @@ class Arm64Lowering(Lowering):
 
     @function("ptep_set_access_flags", "arch/arm64/mm/fault.c")
     def _set_access_flags(self, asm: Assembler, page: int) -> None:
-        """Write the flush of one page, as since 5.10; since cb1fa2e99955 (6.19) of this CPU alone.
-
-        5.10 has "arm64: mm: Make flush_tlb_fix_spurious_fault() a no-op" (20200930131859.16989-1-will@kernel.org).
-        """
+        """Write the flush of one page (5.10, 20200930131859.16989-1-will@kernel.org); here alone since cb1fa2e99955."""
         asm.request(_SCRATCH, cleared=o.CLEARED_PTES, lo=page, hi=page + 1, text="the entry allows more now")
         if self._own.reuse_fault_flushes_locally:
             self._local_flush_tlb_page(asm)
