@@ -21,10 +21,13 @@ WALK = (
     "measured: a C loop that calls a function which walks three levels takes 1.6 ns, and 6.5 ns with return thunks, "
     "in a 2-vCPU guest on AMD EPYC (Zen 4)"
 )
-STORM = "commit aa44284960d5 (lore 20220606180123.2485171-1-namit@vmware.com), 56-core Skylake"
 CEILING = "Hansen, lore 20140218193017.ECDF1089@viggo.jf.intel.com, IvyBridge i5-3320M"
 PTI_FLUSH = "Amit, lore 20190823224635.15387-1-namit@vmware.com, Xeon E5-2660 v4"
-INVLPGB = "commit 4afeb0ed1753, AMD Milan, tlb_flush2_threads"
+DSB = (
+    "as the DSB of arm64's neoverse-n1, which was measured on 8 and on 100 CPUs; no figure of TLBSYNC alone is "
+    "published"
+)
+DRAINS = "van Riel, lore 20250123042447.2259648-1-riel@surriel.com, AMD Milan, tlb_flush2_threads"
 VMCALL = "kvm-unit-tests vmexit, lore 1584007547-4802-1-git-send-email-wanpengli@tencent.com, Skylake-SP"
 COLLAPSE = "Yang, lore 20240308074921.45752-1-ioworker0@gmail.com, Core i5"
 COLLAPSED = (
@@ -50,8 +53,7 @@ INTEL_SERVER = Costs(
         560,
         "estimate: two contended lines of the call's queue, and 27 ns to find the target's cluster (see ipi_write_ns). "
         "With ipi_answer_each_ns and a share of ipi_write_ns 0.43 us: a native broadcast on 112 CPUs of ThunderX2 "
-        f"costs 18 dry runs, of 24 to 30 ns, a target ({NOROV}), and under contention it is 1.1 to 1.5 us with the "
-        f"handler ({STORM})",
+        f"costs 18 dry runs, of 24 to 30 ns, a target ({NOROV})",
     ),
     ipi_write_ns=Cost(
         80,
@@ -82,9 +84,9 @@ INTEL_SERVER = Costs(
     full_flush_ns=Cost(
         40,
         150,
-        870,
-        "estimate: from 96 cycles (Molnar 2015, CPU not named) to the 2283 cycles of a flush of everything "
-        f"with its refills ({CEILING})",
+        376,
+        "estimate: from 96 cycles (Molnar 2015, CPU not named) to the INVPCID of Skylake that flushes all address "
+        "spaces and global entries (commit d8bced79af1d); what is walked for again is refill_ns",
     ),
     page_flush_ns=Cost(
         40,
@@ -94,12 +96,10 @@ INTEL_SERVER = Costs(
         f"high with PTI, 519 cycles a page, its zap included ({PTI_FLUSH})",
     ),
     broadcast_ns=Cost(
-        50, 150, 500, "estimate: as amd-server; no Intel CPU has INVLPGB, this serves what-ifs"
+        50, 150, 500, "estimate: a write that leaves the core, as a locked one does; INVLPGB is posted"
     ),
-    completion_ns=Cost(
-        300, 550, 2000, "estimate: as amd-server; no Intel CPU has TLBSYNC, this serves what-ifs"
-    ),
-    completion_each_ns=Cost(0, 2, 15, "estimate: as amd-server; this serves what-ifs"),
+    completion_ns=Cost(80, 200, 600, f"estimate: {DSB}"),
+    completion_each_ns=Cost(1, 10, 40, f"estimate: {DSB}"),
     hypercall_ns=Cost(620, 1500, 5000, "estimate: as kvm-guest; this serves what-ifs"),
     hypercall_each_ns=Cost(60, 200, 1000, "estimate: as kvm-guest; this serves what-ifs"),
     flush_ns=Cost(
@@ -114,8 +114,8 @@ INTEL_SERVER = Costs(
         300,
         1_000,
         2_000,
-        f"estimate: below the 1.28 us a loop of all 55 threads, which drains once ({STORM}); low: two handoffs of a "
-        "spinlock, one for a page's way to the list and one for its way off; high: as amd-server's likely one",
+        "estimate: half of amd-server's, as a line moves half as long within a socket (see far_line_ns); low: two "
+        "handoffs of a spinlock, one for a page's way to the list and one for its way off",
     ),
     lock_handoff_ns=Cost(
         80,
@@ -188,30 +188,14 @@ INTEL_CLIENT = costs_like(
 AMD_SERVER = costs_like(
     "intel-server",
     INTEL_SERVER,
-    ipi_send_each_ns=Cost(
-        95,
-        330,
-        660,
-        "estimate: intel-server's and a little; a storm like the one there grows by 1.2 us (8 to 32 threads) "
-        f"to 1.7 us (to 72 threads) a thread ({INVLPGB})",
-    ),
-    ipi_answer_each_ns=Cost(50, 150, 350, "estimate: intel-server's and a little; see ipi_send_each_ns"),
-    broadcast_ns=Cost(50, 150, 500, "estimate: the smaller part of a broadcast flush, see completion_ns"),
-    completion_ns=Cost(
-        300,
-        550,
-        2000,
-        f"estimate: {INVLPGB}: a loop takes 3.88 us with 4 threads and 3.29 us with 1 (local flush); the "
-        "difference and the local flush that it replaces, less broadcast_ns",
-    ),
-    completion_each_ns=Cost(
-        0, 2, 15, f"estimate: 32 threads still do 1.37 million flushes a second ({INVLPGB})"
+    ipi_answer_each_ns=Cost(
+        50, 150, 350, "estimate: intel-server's and a little, as chiplets are farther apart"
     ),
     lru_ns=Cost(
         500,
         1_900,
         4_000,
-        f"estimate: {INVLPGB}: 527,000 loops a second of 36 threads, and 731,000 or 1,157,000 without lru_add_drain()",
+        f"estimate: {DRAINS}: 527,000 loops a second of 36 threads, and 731,000 or 1,157,000 without lru_add_drain()",
     ),
     zero_ns=Cost(
         89_000, 178_000, 400_000, f"{CLEAR}: 2 MiB at 11.76 GB/s; low at the 23.58 GB/s that it brought"

@@ -33,5 +33,5 @@ def test_what_was_derived_from_a_source_is_of_that_source() -> None:
 
 
 def test_each_source_is_left_out_in_turn() -> None:
-    rows = [row("A09", holds=True), row("C04", holds=False), row("C05", holds=True)]
+    rows = [row("A10", holds=True), row("C04", holds=False), row("C05", holds=True)]
     assert summary(rows)["fitted_times_that_hold_without_a_source"] == [0.8, 1.0]
