@@ -27,10 +27,9 @@ _WIDTH = 80
 def command(files: tuple[str, ...], arch: str | None, as_json: bool) -> None:
     """Read traces and counters of a machine: who flushes, and why.
 
-    A FILE is text of trace-cmd report, ftrace, perf script, perf report, perf stat or bpftrace, of /proc/interrupts
-    or /proc/vmstat (two snapshots, in the order of time), or a kernel log; packed with gzip or xz or not; - is
-    standard input. Files are of one machine. `shootdown replay` turns them
-    into a program.
+    A FILE is text of trace-cmd report, ftrace (events or function_graph), perf script, perf report, perf stat or
+    bpftrace, of /proc/interrupts or /proc/vmstat (two snapshots, in the order of time), or a kernel log; packed with
+    gzip or xz or not; - is standard input. Files are of one machine. `shootdown replay` turns them into a program.
     """
     from shootdown._questions.read import read
     from shootdown._records.file_reading import INTERRUPTED

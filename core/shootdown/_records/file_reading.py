@@ -95,7 +95,7 @@ def read_file(
 
     Args:
         path: of the file, packed or not; `-` is standard input.
-        readers: those of traces are the first.
+        readers: those of traces are the first two.
         marks: patterns of what is only in recordings of some architecture, by its name.
         marked: how many lines have such a mark, by architecture; counted on.
         progress: called now and then with the bytes that were read since the last time.
@@ -135,7 +135,7 @@ def _read_lines(
 ) -> None:
     sticky: Reader | None = None
     position = 0
-    traces = readers[0]
+    traces = readers[:2]
     last = (0, "")
     for line in lines:
         if not lines.number % _OFTEN:
@@ -158,7 +158,7 @@ def _read_lines(
         if blank:
             continue
         last = (lines.number, line)
-        if sticky is not traces or lines.number < _OFTEN:
+        if sticky not in traces or lines.number < _OFTEN:
             for name, pattern in marks.items():
                 if pattern.search(line):
                     marked[name] = marked.get(name, 0) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 SWITCH, REMOTE, LOCAL, LOCAL_MM, SEND, WRONG = range(6)
 
@@ -61,3 +62,11 @@ def read(payload: str) -> tuple[int, int, str] | None:
 def _signed(pages: int) -> int:
     """All pages are written as -1, or as the largest unsigned number."""
     return -1 if pages < 0 or pages >= 1 << 52 else pages
+
+
+def as_rows(flushes: Mapping[tuple[int, int], int]) -> list[dict[str, object]]:
+    """Return counts of events, by reason and pages, as JSON has them; pages -2 stand for all other sizes."""
+    return [
+        {"reason": NAMES[reason], "number": reason, "pages": None if pages == -2 else pages, "count": count}
+        for (reason, pages), count in sorted(flushes.items())
+    ]

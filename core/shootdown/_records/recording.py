@@ -11,9 +11,12 @@ import attrs
 
 from shootdown._records import evidence
 from shootdown._records.benchmarks import Benchmarks
-from shootdown._records.events import Events, EventsPart
+from shootdown._records.events import Events
+from shootdown._records.events_part import EventsPart
 from shootdown._records.evidence import EVIDENCE, Releases
 from shootdown._records.file_reading import BINARY, INTERRUPTED, FileRead, offer, read_file
+from shootdown._records.graphs import Graphs
+from shootdown._records.graphs_part import SENT as SENT_OF_CALLS
 from shootdown._records.interrupts import Interrupts, InterruptsPart
 from shootdown._records.lockups import Lockups
 from shootdown._records.perf_stat import PerfStat, PerfStatPart
@@ -112,6 +115,7 @@ def looks_like(start: bytes) -> str | None:
 
 _WORDS = (
     "a trace of events",
+    "a trace of functions",
     "counts by stack of bpftrace",
     "/proc/interrupts",
     "perf report's or perf top's shares",
@@ -125,8 +129,10 @@ _WORDS = (
 def _readers(known: Mapping[str, Recorded]) -> list[Reader]:
     functions = [one for each in known.values() for one in each.functions]
     rows = [row for each in known.values() for row in each.rows]
+    graphs = Graphs(functions)
     return [
-        Events(functions, [each.syscalls for each in known.values() if each.syscalls]),
+        Events(functions, [each.syscalls for each in known.values() if each.syscalls], graphs),
+        graphs,
         Stacks(functions),
         Interrupts(rows),
         Shares(functions),
@@ -186,6 +192,8 @@ def read(
     unknown = list(dict.fromkeys([*(text for part in parts for text in part.unknown), *silent]))
     if any(isinstance(part, VmstatPart) and part.cells() for part in parts):
         unknown = [text for text in unknown if not text.startswith("how many shootdowns there were")]
+    if any(isinstance(part, EventsPart) and part.flushes for part in parts):
+        unknown = [text for text in unknown if not text.startswith(SENT_OF_CALLS)]
     if not archs:
         unknown.append("which architecture it is from: give --arch")
     checks = [check for part in parts for check in part.checks()]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from shootdown._records.benchmarks import BenchmarksPart
-from shootdown._records.events import EventsPart
+from shootdown._records.events_part import EventsPart
 from shootdown._records.file_reading import FileRead
+from shootdown._records.graphs_part import GraphsPart
 from shootdown._records.interrupts import InterruptsPart
 from shootdown._records.lockups import LockupsPart
 from shootdown._records.perf_stat import PerfStatPart
@@ -18,6 +19,7 @@ from shootdown._records.values import Check
 from shootdown._records.vmstat import VmstatPart
 from shootdown._report.recorded_counters import benchmarks, interrupts, perf_stat, vmstat
 from shootdown._report.recorded_events import events
+from shootdown._report.recorded_graphs import graphs
 from shootdown._report.recorded_logs import lockups
 from shootdown._report.recorded_stacks import shares, stacks
 from shootdown._report.recorded_text import listed
@@ -84,6 +86,7 @@ def _file(one: FileRead) -> str:
 
 _WRITERS: Mapping[type, Callable[[Any, int], Iterator[str]]] = {
     EventsPart: events,
+    GraphsPart: graphs,
     SharesPart: shares,
     StacksPart: stacks,
     InterruptsPart: interrupts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shootdown._records import reasons
-from shootdown._records.events import EventsPart
+from shootdown._records.events_part import EventsPart
 from shootdown._records.values import largest
 from shootdown._report.recorded_text import (
     ROWS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shootdown._records.lockups import LockupsPart
-from shootdown._report.recorded_text import ROWS, UNTOLD, draw_table, remarks
+from shootdown._report.recorded_text import ROWS, UNTOLD, breakable, draw_table, remarks
 from shootdown._report.text import Column, exact, paragraph
 
 
@@ -39,7 +39,7 @@ def lockups(part: LockupsPart, width: int) -> Iterator[str]:
             Column("which is", wraps=True),
             Column("it was in", wraps=True),
         ]
-        yield from draw_table(columns, [[_breakable(cell) for cell in row] for row in rows], width)
+        yield from draw_table(columns, [[breakable(cell) for cell in row] for row in rows], width)
         yield from remarks({wait.path for wait in waits}, width)
     for one in part.soft[:ROWS]:
         what = f", for {one['for']}" if one["for"] else ""
@@ -50,17 +50,3 @@ def lockups(part: LockupsPart, width: int) -> Iterator[str]:
             rest="  ",
         )
     yield from remarks({one["for"] for one in part.soft} - {wait.path for wait in part.waits}, width)
-
-
-def _breakable(cell: str) -> str:
-    """Let a long function's name wrap after an underscore where nothing else would fit."""
-    return cell if len(cell) <= 18 else "\n".join(_wrapped(cell))
-
-
-def _wrapped(name: str, room: int = 18) -> list[str]:
-    found = [""]
-    for piece in name.replace("_", "_\0").split("\0"):
-        if found[-1] and len(found[-1]) + len(piece) > room:
-            found.append("")
-        found[-1] += piece
-    return found

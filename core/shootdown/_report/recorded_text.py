@@ -106,3 +106,17 @@ def remarks(found: Iterable[str], width: int) -> Iterator[str]:
     for path in sorted(found):
         if text := paths.remark(path):
             yield from paragraph(f"{path}: {text}.", width, rest="  ")
+
+
+def breakable(cell: str) -> str:
+    """Let a long function's name wrap after an underscore where nothing else would fit."""
+    return cell if len(cell) <= 18 else "\n".join(_wrapped(cell))
+
+
+def _wrapped(name: str, room: int = 18) -> list[str]:
+    found = [""]
+    for piece in name.replace("_", "_\0").split("\0"):
+        if found[-1] and len(found[-1]) + len(piece) > room:
+            found.append("")
+        found[-1] += piece
+    return found

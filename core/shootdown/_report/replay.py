@@ -10,7 +10,7 @@ import attrs
 from shootdown._questions.replay import Distance, Prepared, distance
 from shootdown._questions.replay_plan import SHORT, Statement
 from shootdown._report.comparison import comparison
-from shootdown._report.recorded_text import UNTOLD, draw_table, listed, pages, targets
+from shootdown._report.recorded_text import UNTOLD, count_of, draw_table, listed, pages, targets
 from shootdown._report.text import Column, exact, paragraph
 from shootdown._values.result import Result
 
@@ -71,9 +71,10 @@ def _source(prepared: Prepared, row: Result, width: int) -> Iterator[str]:
         return
     found = distance(prepared, row)
     if found is None:
+        sent = count_of(row.counts["flush_ipis"], "interrupt")
         text = (
-            f"Where it came from ({where}) the model sends {exact(row.counts['flush_ipis'])} interrupts; how many CPUs "
-            "each shootdown reached is not in the recording, so that nothing is compared."
+            f"Where it came from ({where}) the model sends {sent}; how many CPUs each shootdown reached is not in the "
+            "recording, so that nothing is compared."
         )
     else:
         text = f"Where it came from ({where}): {_compared(found)}."
@@ -81,10 +82,8 @@ def _source(prepared: Prepared, row: Result, width: int) -> Iterator[str]:
 
 
 def _compared(found: Distance) -> str:
-    numbers = (
-        f"{exact(found.recorded)} interrupts were recorded for these shootdowns, and the model sends "
-        f"{exact(found.model)}"
-    )
+    recorded = count_of(found.recorded, "interrupt was", "interrupts were")
+    numbers = f"{recorded} recorded for these shootdowns, and the model sends {exact(found.model)}"
     return (
         f"{numbers}: the same"
         if found.recorded == found.model

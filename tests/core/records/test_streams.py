@@ -12,7 +12,7 @@ import pytest
 from shootdown import _cli
 from shootdown._questions.files import taken_by
 from shootdown._questions.read import read
-from shootdown._records.events import EventsPart
+from shootdown._records.events_part import EventsPart
 from shootdown._records.lines import LONGEST, Lines
 from shootdown._records.values import REST, largest
 from shootdown._values.errors import ShootdownError

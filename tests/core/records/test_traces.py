@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shootdown._records.events import EventsPart
+from shootdown._records.events_part import EventsPart
 from shootdown._records.recording import Recording
 
 Read = Callable[..., Recording]
