@@ -36,14 +36,6 @@ _EVENT = re.compile(r"/\*\s*([A-Za-z_]\w*):\s*(.*?)\s*\*/$")
 
 _DEEPEST = 128
 _TASKS = 1 << 16
-#: Functions in which an interrupt runs what other CPUs queued: those that called them were interrupted (kernel/smp.c).
-_HANDLERS = frozenset(
-    {
-        "__flush_smp_call_function_queue",
-        "flush_smp_call_function_queue",
-        "generic_smp_call_function_single_interrupt",
-    }
-)
 _IN_INTERRUPT = ""  # stands for the interrupt itself among open functions
 
 Task = tuple[int, int]
@@ -200,7 +192,7 @@ class Graphs:
             if name == _IN_INTERRUPT:
                 break
             found.append(paths.plain(name))
-            if found[-1] in _HANDLERS:
+            if found[-1] in paths.HANDLERS:
                 break
         return found
 
@@ -212,7 +204,7 @@ class Graphs:
         self.seen[function] += 1
         if ns is None:
             return
-        callers = self._callers(frames) if function not in _HANDLERS else ()
+        callers = self._callers(frames) if function not in paths.HANDLERS else ()
         for caller in callers:
             add(self.seen, caller)
         key = (

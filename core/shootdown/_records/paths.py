@@ -40,7 +40,16 @@ class Rule:
     doc: str = ""
 
 
-MEMBARRIER, SYNC, KERNEL, UNTOLD = "membarrier", "table sync", "kernel range", ""
+MEMBARRIER, SYNC, KERNEL, ANSWER, UNTOLD = "membarrier", "table sync", "kernel range", "answer", ""
+
+#: What runs the calls that other CPUs queued (kernel/smp.c): who called it was interrupted, and has no part in it.
+HANDLERS = frozenset(
+    {
+        "__flush_smp_call_function_queue",
+        "flush_smp_call_function_queue",
+        "generic_smp_call_function_single_interrupt",
+    }
+)
 
 RULES: tuple[Rule, ...] = (
     Rule(MEMBARRIER, ("membarrier_private_expedited", "membarrier_global_expedited", "ipi_mb", "ipi_sync_core",
@@ -199,6 +208,10 @@ def attribute(stack: Sequence[str], named: Iterable[StackName] = ()) -> Found:
         stack: names of functions, innermost first, as `plain` returns them.
         named: functions of the architecture's flushes.
     """
+    handler = next((i for i, name in enumerate(stack) if name in HANDLERS), None)
+    if handler is not None:
+        found = attribute(stack[:handler], named)
+        return found if found.path else Found(ANSWER, found.flushes, "")
     rank = min((_BY_FUNCTION[name] for name in stack if name in _BY_FUNCTION), default=None)
     call = next((found for name in reversed(stack) if (found := syscall_of(name))), "")
     if rank is not None:
@@ -224,4 +237,8 @@ def attribute(stack: Sequence[str], named: Iterable[StackName] = ()) -> Found:
 
 def remark(path: str) -> str:
     """Return what a person should know of a path, or an empty text."""
+    if path == ANSWER:
+        return (
+            "no shootdown of its own: a CPU flushes, or runs something else, because another one asked it to"
+        )
     return next((rule.doc for rule in RULES if rule.path == path), "")

@@ -27,7 +27,7 @@ _FRAME = re.compile(
 )
 _FOLDED = re.compile(r"\s*([^\s;][^;]*(?:;[^;]+){1,200})\s+(\d{1,20})\s*$")
 _HEADER = re.compile(
-    r"\s*(?:Attaching \d+ probe|Attached \d+ probe|Lost (\d+) events|WARNING:? .*[Ll]ost (\d+) events?)"
+    r"\s*(?:Attaching \d+ probe|Attached \d+ probe|Lost (\d+) events|WARNING:? .*[Ll]ost (\d+) events?|\^C\s*$)"
 )
 #: A histogram of ftrace's triggers: `{ pages: 1, reason: 4 } hitcount: 12`, or a stack between the braces.
 _KEY = re.compile(r"\s*\{ (\S.*?)\s*\} hitcount:\s+(\d{1,20})(?:\s.*)?$")
@@ -304,11 +304,11 @@ class StacksPart:
         return tuple(found)
 
     def cells(self) -> tuple[Cell, ...]:
-        """Return the flushes of user pages, by path."""
+        """Return the flushes of user pages, by path, but for those that another CPU asked for."""
         return tuple(
             Cell(path, None, None, count)
             for (path, flushes), count in sorted(self.by_path.items(), key=str)
-            if flushes
+            if flushes and path != paths.ANSWER
         )
 
     def checks(self) -> tuple[Check, ...]:

@@ -156,8 +156,8 @@ def test_a_handler_is_not_of_the_path_that_it_interrupts(recorded: Read) -> None
         """
     )
     assert durations(found) == {
-        ("flush_tlb_func", "__flush_smp_call_function_queue", ""): [1, 300, 300],
-        ("__flush_smp_call_function_queue", "", ""): [1, 800, 800],
+        ("flush_tlb_func", "__flush_smp_call_function_queue", "answer"): [1, 300, 300],
+        ("__flush_smp_call_function_queue", "", "answer"): [1, 800, 800],
     }
 
 

@@ -29,6 +29,9 @@ STACKS = {
     ("smp_call_function_many_cond+1", "tlb_remove_table_sync_one+5", "collapse_huge_page+7"): ("table sync", False),
     ("flush_tlb_mm_range+1", "tlb_finish_mmu+1", "unmap_region+1", "__x64_sys_munmap+1"): ("munmap", True),
     ("flush_tlb_mm_range+1", "tlb_finish_mmu+1", "unmap_region+1", "mmap_region+1"): ("mmap over", True),
+    # What was interrupted has no part in it.
+    ("flush_tlb_func+1", "__flush_smp_call_function_queue+209", "asm_sysvec_call_function+26", "unmap_region+2", "__x64_sys_munmap+1"): ("answer", True),
+    ("ipi_mb+1", "flush_smp_call_function_queue+10", "do_handle_IPI+7", "unmap_region+2"): ("membarrier", False),
 }  # fmt: skip
 
 
@@ -200,6 +203,14 @@ def test_a_change_that_is_no_number_is_no_row(recorded: Read, change: str) -> No
     (one,) = found.parts
     assert isinstance(one, BenchmarksPart)
     assert (len(one.rows), found.files[0].others) == (1, 1)
+
+
+def test_a_flush_that_another_cpu_asked_for_is_no_shootdown(recorded: Read) -> None:
+    text = "Attaching 1 probe...\n^C\n\n@[\n    flush_tlb_func+1\n    __flush_smp_call_function_queue+2\n    do_madvise+1\n]: 7\n"
+    found = recorded(text)
+    assert found.cells() == ()
+    assert part(found).by_call == {}
+    assert found.files[0].others == 0
 
 
 def test_frames_of_programs_end_no_stack(recorded: Read) -> None:
