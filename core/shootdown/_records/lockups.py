@@ -41,6 +41,8 @@ _PLAIN = ("Call Trace", "<TASK>", "</TASK>", "<IRQ>", "</IRQ>", "<NMI>", "</NMI>
           "DR3:", "PKRU:")  # fmt: skip
 _QUEUE = re.compile(r"Workqueue: \S+ (\w+)")
 
+_FRAMES = 128
+
 
 @attrs.define
 class Wait:
@@ -83,6 +85,8 @@ class Lockups:
         self.states: Counter[str] = Counter()
         self.logged = 0  # other lines of a kernel log
         self._cpu: int | None = None
+        self._traced: dict[str, Any] | None = None
+        self._frames: list[str] = []
 
     def take(self, line: str) -> int:
         """Take a line: OTHER, READ or DAMAGED."""
@@ -118,13 +122,13 @@ class Lockups:
             return READ
         soft = _SOFT.search(line)
         if soft is not None:
-            self._cpu = int(soft[1])
             if len(self.soft) < 256:
                 self.soft.append(
                     {"cpu": int(soft[1]), "seconds": int(soft[2]), "task": soft[3], "at": "", "for": ""}
                 )
             else:
                 self.more_soft += 1
+            self._trace(int(soft[1]))
             return READ
         nmi = _NMI.search(line)
         if nmi is not None:
@@ -139,7 +143,7 @@ class Lockups:
     def _detail(self, line: str) -> int:
         on = _ON.search(line)
         if on is not None:
-            self._cpu = int(on[1])
+            self._trace(int(on[1]))
             self._release(line, on[4])
             return READ
         at = _IP.search(line)
@@ -168,18 +172,24 @@ class Lockups:
         point = _POINT.search(line)
         add(self.releases, release_in(text) if point is None else (point[1] or point[2]))
 
+    def _trace(self, cpu: int) -> None:
+        """Begin the backtrace of a CPU: it is that of its last soft lockup which has none yet."""
+        self._cpu = cpu
+        self._frames = []
+        self._traced = next(
+            (one for one in reversed(self.soft) if one["cpu"] == cpu and not one["for"]), None
+        )
+
     def _for(self, name: str) -> None:
+        """Note a function of a backtrace; the whole of it says what the lockup is for."""
         add(self.seen, name)
-        found = paths.attribute([name], self._functions)
-        if found.path and self.soft:
-            for one in reversed(self.soft):
-                if one["cpu"] == self._cpu and not one["for"]:
-                    one["for"] = found.path
-                    break
+        if self._traced is not None and len(self._frames) < _FRAMES:
+            self._frames.append(name)
+            self._traced["for"] = paths.attribute(self._frames, self._functions).path
 
     def end(self) -> None:
         """Take note that the file is at its end."""
-        self._cpu = None
+        self._cpu = self._traced = None
 
     def part(self) -> LockupsPart | None:
         """Return what was found, or None if there was nothing."""

@@ -210,8 +210,8 @@ def attribute(stack: Sequence[str], named: Iterable[StackName] = ()) -> Found:
     """
     handler = next((i for i, name in enumerate(stack) if name in HANDLERS), None)
     if handler is not None:
-        found = attribute(stack[:handler], named)
-        return found if found.path else Found(ANSWER, found.flushes, "")
+        asked = attribute(stack[:handler], named)
+        return asked if asked.path else Found(ANSWER, asked.flushes, "")
     rank = min((_BY_FUNCTION[name] for name in stack if name in _BY_FUNCTION), default=None)
     call = next((found for name in reversed(stack) if (found := syscall_of(name))), "")
     if rank is not None:

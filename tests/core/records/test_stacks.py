@@ -183,6 +183,23 @@ def test_the_kernel_range_that_a_csd_lock_waited_for_is_no_user_flush(recorded: 
     assert (one.waits[0].path, one.waits[0].flushes) == ("kernel range", False)
 
 
+def test_the_whole_backtrace_of_a_lockup_says_what_it_is_for(recorded: Read) -> None:
+    log = """\
+        watchdog: BUG: soft lockup - CPU#5 stuck for 26s! [insmod:999]
+        CPU: 5 UID: 0 PID: 999 Comm: insmod Not tainted 6.12.9-200.fc41.x86_64 #1
+        RIP: 0010:smp_call_function_many_cond+0x131/0x500
+         flush_tlb_kernel_range+0x5e/0x100
+         change_page_attr_set_clr+0xd5/0x200
+        CPU: 6 PID: 1 Comm: a Not tainted 6.12.9-200.fc41.x86_64 #1
+         unmap_region+0x10/0x20
+        """
+    (one,) = recorded(log).parts
+    assert isinstance(one, LockupsPart)
+    assert [(soft["cpu"], soft["at"], soft["for"]) for soft in one.soft] == [
+        (5, "smp_call_function_many_cond", "set_memory")
+    ]
+
+
 def test_lkps_rows_have_a_base_and_commits(recorded: Read) -> None:
     found = recorded(
         """\
