@@ -115,6 +115,7 @@ class Many:
         )
         self._most = most
         self._width: npt.NDArray[np.int64] | None = None
+        self._plan: Any = None
         self._has_guessed = False
         self._holding, self._inside = _by_mm(layout, self._first)
         self._still = not layout.by_task and stands_still(layout, self._first.tolist())
@@ -149,19 +150,20 @@ class Many:
             self._width = self._guessed(work) if guess else np.zeros(len(self._first), np.int64)
             self._has_guessed = guess
         steps, marks = self.room
-        plan: Any = None
+        scratch: Any = None
         slices = Slices(_FIRST_PROGRAMS)
         at = 0
         while at < count:
-            if plan is None:
-                plan = plan_for(self._width)
-                store = _store(self._most + _BEYOND, max(plan.words, _WORDS))
-                scratch = new_scratch(self._first, self._moves(), plan.words)
+            if self._plan is None:
+                self._plan, scratch = plan_for(self._width), None
+            if scratch is None:
+                store = _store(self._most + _BEYOND, max(self._plan.words, _WORDS))
+                scratch = new_scratch(self._first, self._moves(), self._plan.words)
             end = min(at + slices.begin(), count)
             at = runnable(search)(
                 store,
                 scratch,
-                plan,
+                self._plan,
                 no_symmetry(),
                 steps,
                 self._linked.code.lists,
@@ -172,11 +174,11 @@ class Many:
             )
             slices.end()
             if at < end and not self._has_guessed:
-                plan = None
+                self._plan = None
                 self._width = self._guessed(work)
                 self._has_guessed = True
             elif at < end:
-                plan = None
+                self._plan = None
                 cell, value = int(store.at[CELL]), int(store.at[VALUE])
                 self._width[cell] = max(
                     int(self._width[cell]), value.bit_length(), int(self._first[cell]).bit_length(), 1

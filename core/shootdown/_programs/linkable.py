@@ -7,11 +7,10 @@ the same whatever program it is in.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -42,12 +41,17 @@ ASKS_MORE_OF_SHARED = (*ASKS_MORE, "touch")
 MOST_PARTS = 64
 
 
+@cache
+def _read(call: str) -> tuple[str, str]:
+    """Return the verb of a sketch's call, and the call as a program has it."""
+    return call.partition(" ")[0], call.replace("@", MEMORY)
+
+
 class DoesNotFitError(Exception):
     """A program or world that can't be linked, and is explored as it is written."""
 
 
-@attrs.frozen
-class Key:
+class Key(NamedTuple):
     """What a part is written for.
 
     Args:
@@ -71,8 +75,7 @@ _BEGINS = "begins"
 _GIVEN_UP, _KEEPS, _PINS, _HALTS = "runs", "keeps", "keeps, pins", "halts"
 
 
-@attrs.frozen
-class Row:
+class Row(NamedTuple):
     """A program as numbers.
 
     Args:
@@ -284,7 +287,7 @@ class Linkable:
         # Of two processes that only keep a table neither ever finds it to be its own.
         keepers = sum(all(set(thread) <= {RUNS} for thread in threads) for threads in sketch.processes)
         for mm, threads in enumerate(sketch.processes):
-            verbs = {call.partition(" ")[0] for thread in threads for call in thread}
+            verbs = {_read(call)[0] for thread in threads for call in thread}
             pins, gone = "gup" in verbs, bool(verbs & {_UNMAPS, _MOVES})
             forked = makes == FORK and mm > 0
             idles = verbs <= {RUNS}
@@ -302,8 +305,7 @@ class Linkable:
                     weights[mm] += 1
                     if call == RUNS:
                         break
-                    text = call.replace("@", MEMORY)
-                    verb = call.partition(" ")[0]
+                    verb, text = _read(call)
                     if verb == _ACCESSES and unmapped:
                         raise DoesNotFitError
                     use = uses.get(text, 0)

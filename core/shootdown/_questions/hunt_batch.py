@@ -128,6 +128,7 @@ class Batches:
             kind = (world.sketch.kind, world.sketch.size, world.processes, world.makes)
             self._whole.setdefault(kind, []).append((frozenset((*world.calls, world.makes, RUNS)), world))
         self._worlds: dict[tuple[World, tuple[str, ...]], _Explored | None] = {}
+        self._of_calls: dict[tuple[str, int, int, frozenset[str]], _Explored | None] = {}
 
     def explore(self, sketches: Sequence[Sketch], *, idle: Sequence[bool]) -> list[Found | None]:
         """Explore programs; None for those that can't be linked."""
@@ -157,8 +158,15 @@ class Batches:
             plain = self._before.world(sketch)
             if plain is None or not plain.linkable.may_wait:
                 return plain
+        calls = frozenset(call for threads in sketch.processes for thread in threads for call in thread)
+        key = (sketch.kind, sketch.size, len(sketch.processes), calls)
+        if key not in self._of_calls:
+            self._of_calls[key] = self._chosen(sketch, calls)
+        return self._of_calls[key]
+
+    def _chosen(self, sketch: Sketch, made: frozenset[str]) -> _Explored | None:
+        """Return the world of programs that make these calls on a sketch's memory."""
         makes = next((call for call in MADE_BY if sketch.has(call)), "")
-        made = {call for threads in sketch.processes for thread in threads for call in thread}
         there = self._whole.get((sketch.kind, sketch.size, len(sketch.processes), makes), ())
         whole = next((world for calls, world in there if made <= calls), None)
         if whole is None:
