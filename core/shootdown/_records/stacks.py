@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -18,9 +18,12 @@ _BEGIN = re.compile(r"\s*@(\w*)\[\s*(.*)$")
 _END = re.compile(r"^\s*(.*?)\]:\s*(-?\d{1,20})\s*$")
 _ONE_LINE = re.compile(r"\s*@(\w*)\[(.*)\]:\s*(-?\d{1,20})\s*$")
 _SCALAR = re.compile(r"\s*@(\w*):\s*(-?\d{1,20})?\s*$")
+#: `[4, 8)`, `[1K, 2K)`, `[1]`, and `(..., 0)` for all below zero.
 _BUCKET = re.compile(
-    r"\s*[\[(](-?\d+)([KMGT]?)(?:,\s*(?:-?\d+|\.\.\.)[KMGT]?[\])]|\])\s+(\d{1,20})\s*\|[@ ]*\|?\s*$"
+    r"\s*[\[(](-?\d+|\.\.\.)([KMGT]?)(?:,\s*(?:-?\d+|\.\.\.)[KMGT]?[\])]|\])\s+(\d{1,20})\s*\|[@ ]*\|?\s*$"
 )
+_KEYED_HISTOGRAM = re.compile(r"\s*@(\w*\[.*\]):\s*$")
+_STATS = re.compile(r"\s*@(\w*)(?:\[(.*)\])?: count (\d{1,20}), average (-?\d{1,20}), total (-?\d{1,20})\s*$")
 _FRAME = re.compile(
     r"\s*((?:0x)?[0-9a-f]{6,16}|[A-Za-z_.$][\w.$:~<>*&,() -]*?)(\+(?:0x)?[0-9a-f]+(?:/0x[0-9a-f]+)?)?"
     r"(?:\s+\[\w+\])?,?\s*$"
@@ -36,6 +39,8 @@ _KEY_END = re.compile(r"\s*(?:,.*)?\} hitcount:\s+(\d{1,20})(?:\s.*)?$")
 _TOTALS = re.compile(r"\s*(?:Totals:|Hits: \d+|Entries: \d+|Dropped: (\d+))\s*$")
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _MOST_FRAMES = 256
+_MOST_MAPS = 64
+_STATS_HAVE = ("count", "average", "total")
 #: What JSON of bpftrace has besides maps.
 _NOTHING = ("attached_probes", "printf", "time", "join", "syscall", "value", "cat", "helper_error")
 
@@ -80,8 +85,8 @@ class Stacks:
             self.lost += int(totals[1] or 0)
             return READ
         if self._histogram and (bucket := _BUCKET.match(line)) is not None:
-            table = self.histograms.setdefault(self._histogram, Counter())
-            add(table, int(bucket[1]) << _UNITS[bucket[2]], int(bucket[3]), rest=0)
+            low = -1 if bucket[1] == "..." else int(bucket[1]) << _UNITS[bucket[2]]
+            self._bucket(self._histogram, low, int(bucket[3]))
             return READ
         if line.lstrip().startswith("@"):
             return self._map(line)
@@ -99,7 +104,7 @@ class Stacks:
         key = _KEY.match(line)
         if key is not None:
             self.forms["ftrace histogram"] += 1
-            add(self.scalars.setdefault("histogram", Counter()), " ".join(key[1].split()), int(key[2]))
+            self._scalar("histogram", " ".join(key[1].split()), int(key[2]))
             return READ
         if _STACK_KEY.match(line):
             self._open = []
@@ -109,27 +114,28 @@ class Stacks:
     def _map(self, line: str) -> int:
         one = _ONE_LINE.match(line)
         if one is not None:
-            table = self.scalars.setdefault(one[1] or "@", Counter()) if len(self.scalars) < 64 else Counter()
-            add(table, one[2].strip(), int(one[3]))
+            self._scalar(one[1], one[2].strip(), int(one[3]))
             self.forms["bpftrace text"] += 1
+            return READ
+        stats = _STATS.match(line)
+        if stats is not None:
+            self._stats(
+                stats[1], stats[2] or "", dict(zip(_STATS_HAVE, map(int, stats.groups()[2:]), strict=True))
+            )
             return READ
         scalar = _SCALAR.match(line)
         if scalar is not None:
             if scalar[2] is None:
                 self._histogram = scalar[1] or "@"
-            elif len(self.scalars) < 64:
-                add(self.scalars.setdefault(scalar[1] or "@", Counter()), "", int(scalar[2]))
+            else:
+                self._scalar(scalar[1], "", int(scalar[2]))
             return READ
-        begin = _BEGIN.match(line)
-        if begin is None:
-            histogram = re.match(r"\s*@(\w*)\[.*\]:\s*$", line)
-            if histogram is None:
-                return OTHER
-            self._histogram = histogram[1] or "@"
+        keyed = _KEYED_HISTOGRAM.match(line)
+        if keyed is not None:
+            self._histogram = keyed[1]
             return READ
-        if begin[2].endswith("]:"):
-            self._histogram = begin[1] or "@"
-            return READ
+        if _BEGIN.match(line) is None:
+            return OTHER
         self._open = []
         return READ
 
@@ -179,39 +185,63 @@ class Stacks:
 
     def _json_map(self, kind: str, data: Mapping[str, Any]) -> int:
         status = READ
-        for name, table in data.items():
+        for full, table in data.items():
+            name = full.lstrip("@")
             if isinstance(table, int):
-                add(self.scalars.setdefault(name.lstrip("@") or "@", Counter()), "", table)
-                continue
-            if isinstance(table, list) and kind in ("hist", "lhist"):
-                for bucket in table:
-                    low, count = (
-                        (bucket.get("min", 0), bucket.get("count")) if isinstance(bucket, dict) else (0, None)
-                    )
-                    if isinstance(low, int) and isinstance(count, int) and count >= 0:
-                        add(
-                            self.histograms.setdefault(name.lstrip("@") or "@", Counter()), low, count, rest=0
-                        )
-                    else:
-                        status = DAMAGED
-                continue
-            if not isinstance(table, dict):
+                self._scalar(name, "", table)
+            elif isinstance(table, list):
+                status = max(status, self._buckets(name or "@", table))
+            elif isinstance(table, dict):
+                for key, value in table.items():
+                    status = max(status, self._json_value(kind, name, key, value))
+            else:
                 status = DAMAGED
-                continue
-            for key, count in table.items():
-                if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-                    status = DAMAGED if kind == "map" else status
-                elif "\n" in key:
-                    frames = [
-                        paths.plain(part.strip().rstrip(","))
-                        for part in key.split("\n")[:_MOST_FRAMES]
-                        if part.strip().strip(",")
-                    ]
-                    self.forms["bpftrace JSON"] += 1
-                    self._stack(frames, count)
-                elif len(self.scalars) < 64:
-                    add(self.scalars.setdefault(name.lstrip("@") or "@", Counter()), key, count)
         return status
+
+    def _json_value(self, kind: str, name: str, key: str, value: object) -> int:
+        if isinstance(value, list):
+            return self._buckets(f"{name}[{key}]", value)
+        if isinstance(value, dict):
+            self._stats(name, key, value)
+        elif not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            return DAMAGED if kind == "map" else READ
+        elif "\n" in key:
+            frames = [
+                paths.plain(part.strip().rstrip(","))
+                for part in key.split("\n")[:_MOST_FRAMES]
+                if part.strip().strip(",")
+            ]
+            self.forms["bpftrace JSON"] += 1
+            self._stack(frames, value)
+        else:
+            self._scalar(name, key, value)
+        return READ
+
+    def _buckets(self, name: str, buckets: Sequence[object]) -> int:
+        status = READ
+        for bucket in buckets:
+            found = bucket if isinstance(bucket, dict) else {}
+            low, count = found.get("min", found.get("max", 0)), found.get("count")
+            if isinstance(low, int) and isinstance(count, int) and count >= 0:
+                self._bucket(name, low, count)
+            else:
+                status = DAMAGED
+        return status
+
+    def _bucket(self, name: str, low: int, count: int) -> None:
+        if name in self.histograms or len(self.histograms) < _MOST_MAPS:
+            add(self.histograms.setdefault(name, Counter()), low, count, rest=0)
+
+    def _scalar(self, name: str, key: str, count: int) -> None:
+        if (name or "@") in self.scalars or len(self.scalars) < _MOST_MAPS:
+            add(self.scalars.setdefault(name or "@", Counter()), key, count)
+
+    def _stats(self, name: str, key: str, found: Mapping[str, object]) -> None:
+        """Keep count, average and total of a map, which bpftrace has summed up itself."""
+        for word in _STATS_HAVE:
+            value = found.get(word)
+            if isinstance(value, int):
+                self._scalar(name, f"{key} {word}".strip(), value)
 
     def _stack(self, frames: list[str], count: int) -> None:
         self.stacks += 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shootdown._records import reasons
 from shootdown._records.shares import SharesPart, largest_shares
 from shootdown._records.stacks import StacksPart
-from shootdown._report.recorded_text import UNTOLD, draw_table, listed, reasons_of, remarks
+from shootdown._report.recorded_text import UNTOLD, count_of, draw_table, listed, reasons_of, remarks
 from shootdown._report.text import Column, exact, paragraph, share
 
 
@@ -41,7 +41,7 @@ def stacks(part: StacksPart, width: int) -> Iterator[str]:
     """Write the report of stacks."""
     if part.stacks:
         yield from paragraph(
-            f"{exact(part.total)} hits in {exact(part.stacks)} different stacks ({part.form}); innermost: "
+            f"{count_of(part.total, 'hit')} in {count_of(part.stacks, 'stack')} ({part.form}); innermost: "
             + ", ".join(f"{name} {exact(count)}" for name, count in part.by_first.items())
             + ".",
             width,
@@ -75,5 +75,8 @@ def stacks(part: StacksPart, width: int) -> Iterator[str]:
         shown = ", ".join(f"{key or name} {exact(count)}" for key, count in list(table.items())[:8])
         yield from paragraph(f"Map {name}: {shown}", width, rest="  ")
     for name, buckets in part.histograms.items():
-        shown = ", ".join(f"from {exact(low)}: {exact(count)}" for low, count in list(buckets.items())[:16])
+        shown = ", ".join(
+            f"{'below 0' if low < 0 else f'from {exact(low)}'}: {exact(count)}"
+            for low, count in list(buckets.items())[:16]
+        )
         yield from paragraph(f"Histogram {name}: {shown}", width, rest="  ")

@@ -79,6 +79,34 @@ def test_stacks_may_have_further_keys_and_maps_without_stacks_are_kept(recorded:
     assert found.lost == 4
 
 
+def test_maps_with_keys_keep_them_in_text_and_in_json(recorded: Read) -> None:
+    text = (
+        "@us[postgres, 4]: \n(..., 0)    2 |@  |\n[1]         3 |@@ |\n\n@us[postgres, 3]: \n[1]      7 |@@ |\n\n"
+        "@all: count 2, average 5, total 10\n@by[sh]: count 1, average 4, total 4\n"
+    )
+    as_json = "".join(
+        json.dumps({"type": kind, "data": data}) + "\n"
+        for kind, data in (
+            (
+                "hist",
+                {
+                    "@us": {
+                        "postgres, 4": [{"max": -1, "count": 2}, {"min": 1, "max": 1, "count": 3}],
+                        "postgres, 3": [{"min": 1, "max": 1, "count": 7}],
+                    }
+                },
+            ),
+            ("stats", {"@by": {"sh": {"count": 1, "average": 4, "total": 4}}}),
+        )
+    )
+    for each in (text, as_json):
+        found = recorded(each)
+        assert part(found).histograms == {"us[postgres, 4]": {-1: 2, 1: 3}, "us[postgres, 3]": {1: 7}}
+        assert part(found).scalars["by"] == {"sh count": 1, "sh average": 4, "sh total": 4}
+        assert found.files[0].damaged == found.files[0].others == 0
+    assert part(recorded(text)).scalars["all"] == {"count": 2, "average": 5, "total": 10}
+
+
 def test_folded_stacks_begin_with_the_outermost_function(recorded: Read) -> None:
     found = part(recorded("db;entry_SYSCALL_64;__x64_sys_munmap;tlb_finish_mmu;flush_tlb_mm_range 9\n"))
     assert dict(found.by_path) == {("munmap", True): 9}
