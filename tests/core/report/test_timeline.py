@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -204,3 +205,56 @@ def test_a_trace_has_the_counter_as_a_track_and_a_name_for_each_process_and_thre
     }
     assert names["process_name", None] == "a program"
     assert names["thread_name", 3] == "CPU 2"
+
+
+def faults(document: dict[str, Any]) -> list[str]:
+    """Say what in a trace is not as the document Trace Event Format wants it, or as Perfetto's importer reads it."""
+    found = []
+    named: set[tuple[object, object]] = set()
+    flows: dict[int, list[tuple[float, str]]] = {}
+    for row in document["traceEvents"]:
+        phase, args = row.get("ph"), row.get("args")
+        wanted: dict[str, type | tuple[type, ...]] = {"name": str, "pid": int, "args": dict}
+        if phase == "X":
+            wanted |= {"tid": int, "ts": (int, float), "dur": (int, float), "cat": str}
+        elif phase == "C":
+            wanted |= {"ts": (int, float)}
+        elif phase != "M":
+            found.append(f"the phase {phase}")
+        found += [f"{key} of {row}" for key, kind in wanted.items() if not isinstance(row.get(key), kind)]
+        found += [f"{key} of {row}" for key in ("ts", "dur") if not 0 <= row.get(key, 0) < float("inf")]
+        if phase == "M":
+            if row["name"] not in ("process_name", "thread_name", "thread_sort_index"):
+                found.append(f"the metadata {row['name']}")
+            if row["name"].endswith("_name"):
+                named.add((row["pid"], row.get("tid")))
+        elif (row["pid"], row.get("tid")) not in named:  # a counter's track is its process's
+            found.append(f"a track without a name: {row}")
+        if phase == "C" and not all(type(value) in (int, float) for value in args.values()):
+            found.append(f"a counter that is no number: {row}")
+        if "bind_id" in row:
+            ways = [way for way in ("flow_in", "flow_out") if row.get(way) is True]
+            if len(ways) != 1 or type(row["bind_id"]) is not int:
+                found.append(f"an arrow that has not one direction: {row}")
+            flows.setdefault(row["bind_id"], []).extend((row["ts"], way) for way in ways)
+    for number, ends in flows.items():
+        ways = [way for _, way in sorted(ends, key=lambda end: (end[0], end[1] == "flow_in"))]
+        if ways[0] != "flow_out" or ways.count("flow_out") != 1 or len(ways) < 2:
+            found.append(f"arrow {number} goes {ways}")
+    return found
+
+
+def test_a_file_is_of_the_trace_event_format(events: list[Event], tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_trace(path, events, cpus=3, process="a program", about={})
+    document = json.loads(path.read_text())
+    assert faults(document) == []
+    rows = document["traceEvents"]
+    sent = next(row for row in rows if "flow_out" in row)
+    for broken in (
+        [row for row in rows if row is not sent],
+        [{key: value for key, value in row.items() if key != "dur"} for row in rows],
+        [row for row in rows if row["name"] != "thread_name"],
+        [row | {"args": {"IPIs": "2"}} if row["ph"] == "C" else row for row in rows],
+    ):
+        assert faults({"traceEvents": broken})
