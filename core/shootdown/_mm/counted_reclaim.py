@@ -119,7 +119,7 @@ class Reclaim:
     # --- reclaim
 
     @function("shrink_folio_list", "mm/vmscan.c")
-    def shrink_folio_list(self, pages: int, batch: CountedBatch, *, dirty: bool, limit: int) -> None:
+    def shrink_folio_list(self, pages: int, batch: CountedBatch, *, dirty: bool, limit: int = 0) -> None:
         """Write shrink_folio_list() of some pages that are unmapped, in lists of `limit`; 0: one list, without its end.
 
         Dirty anonymous pages are written to swap one by one, each after a flush (try_to_unmap_flush_dirty()): no CPU
@@ -129,7 +129,7 @@ class Reclaim:
             pages: how many.
             batch: the variables.
             dirty: they are dirty and anonymous.
-            limit: pages in a list, a power of two.
+            limit: pages in a list of clean ones, a power of two.
         """
         asm = self.asm
         with asm.because(_RECLAIM):
@@ -137,9 +137,7 @@ class Reclaim:
                 with asm.loop(pages, o.SCRATCH2):
                     self._unmap(1, batch)
                     self.flush(batch)
-                if limit:  # nothing waits, whether a list ended among them or not
-                    self._count(pages % limit, batch, limit)
-                return
+                return  # nothing waits, whether a list ended among them or not
             if not limit:
                 self._unmap(pages, batch)
                 return
@@ -166,20 +164,14 @@ class Reclaim:
         self, unmap: Callable[[int, CountedBatch], None], count: int, batch: CountedBatch, limit: int
     ) -> None:
         """Write the unmapping of at most `limit` pages; a list that becomes full with them is flushed."""
-        unmap(count, batch)
-        self._count(count, batch, limit, lambda: self.flush(batch, rest=True))
-
-    def _count(
-        self, count: int, batch: CountedBatch, limit: int, full: Callable[[], None] = lambda: None
-    ) -> None:
-        """Write that pages join the list, and what happens if it is full: the next one has the rest of them."""
         asm = self.asm
+        unmap(count, batch)
         with asm.aside():
             asm.v_add(batch.listed, count, o.SCRATCH)
         with asm.if_bits(o.SCRATCH, limit):
             with asm.aside():
                 asm.v_add(batch.listed, -limit, o.SCRATCH)
-            full()
+            self.flush(batch, rest=True)
 
     def end_list(self, batch: CountedBatch, why: str = _RECLAIM) -> None:
         """Write the end of the last list."""

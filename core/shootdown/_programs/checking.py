@@ -23,11 +23,11 @@ from shootdown._values.errors import ShootdownError, nearest
 
 #: What each verb can be said of, where it is not all memory.
 _KINDS = {
-    "truncate": ("hugetlb", "file"),
-    "punch": ("hugetlb", "file"),
-    "migrate": ("hugetlb", "anonymous", "file"),
-    "mkclean": ("file",),
-    "reclaim": ("anonymous", "thp", "file"),
+    "truncate": ("hugetlb", "file", PRIVATE_FILE),
+    "punch": ("hugetlb", "file", PRIVATE_FILE),
+    "migrate": ("hugetlb", "anonymous", "file", PRIVATE_FILE),
+    "mkclean": ("file", PRIVATE_FILE),
+    "reclaim": ("anonymous", "thp", "file", PRIVATE_FILE),
     "khugepaged": ("anonymous", "thp"),
     "userfaultfd": ("anonymous",),
     "vmalloc": ("vmalloc",),
@@ -38,7 +38,8 @@ _USER = (*(kind for kind in KINDS if kind != "vmalloc"), PRIVATE_FILE)
 #: Kinds of memory that advice can be given about.
 _ADVISED = {
     "FREE": ("anonymous", "thp"),
-    "PAGEOUT": ("anonymous", "thp", "file"),
+    "PAGEOUT": ("anonymous", "thp", "file", PRIVATE_FILE),
+    "REMOVE": ("hugetlb", "file"),
     "COLLAPSE": ("anonymous", "thp"),
 }
 
@@ -60,7 +61,7 @@ def check(program: Program) -> None:
         if one.place and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind
             raise one.wrong(f"`{one.verb}` of {kind} memory is not known yet: only of {', '.join(kinds)}")
-        advised = _ADVISED.get(one.word) if one.verb == "madvise" else None
+        advised = _ADVISED.get(one.word)
         if one.place and advised and program.memory[one.place.memory].kind not in advised:
             kind = program.memory[one.place.memory].kind
             raise one.wrong(

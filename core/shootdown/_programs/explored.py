@@ -7,7 +7,7 @@ from shootdown._mm import ordinary_parts, shared_tables
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import collapses, misfit
 from shootdown._programs.monitored import misfit_of_monitor
-from shootdown._programs.program import PRIVATE, Program
+from shootdown._programs.program import PRIVATE, PRIVATE_FILE, Program
 from shootdown._programs.reading import Source
 from shootdown._programs.small import small
 from shootdown._programs.told import told
@@ -27,6 +27,8 @@ _SENTENCES = {
     "belongs to somebody else by then.",
 }
 _KINDS = (*PRIVATE, "file", "hugetlb")
+#: What finds pages by their file.
+_BY_FILE = ("truncate", "punch", "migrate", "reclaim", "mkclean")
 
 
 def scenario_of(source: Source) -> Scenario:
@@ -79,8 +81,10 @@ def check(program: Program) -> None:
     for _, _, one in program.statements():
         if not VERBS[one.verb].explored:
             raise one.wrong(f"`{one.verb}` is not explored yet")
-        if one.verb == "truncate" and one.place and program.memory[one.place.memory].kind == "anonymous":
-            raise one.wrong("there is no file behind anonymous memory")
+        private = one.place is not None and program.memory[one.place.memory].kind == PRIVATE_FILE
+        if private and (one.verb in _BY_FILE or one.word == "PAGEOUT"):
+            what = "MADV_PAGEOUT" if one.word == "PAGEOUT" else f"`{one.verb}`"
+            raise one.wrong(f"{what} of a file that is mapped privately is counted, and not explored yet")
 
 
 def _refusal(program: Program, scene: Setup) -> str | None:

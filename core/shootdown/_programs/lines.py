@@ -171,10 +171,14 @@ class Lines:
             space.rights.mprotect(here, areas, writable=one.word == "write")
 
     def _unmap_file(self, one: Statement, here: Cut, areas: tuple[Area, ...]) -> None:
-        """Write what takes a file's pages out of every process; truncation looks a second time, after it freed them."""
+        """Write what takes a file's pages out of every process.
+
+        Truncation takes private copies too, and looks a second time after it freed the pages.
+        """
         self.asm.work("syscall_ns", text="ftruncate: entry" if one.verb == "truncate" else "fallocate: entry")
-        for _ in range(2 if one.verb == "truncate" else 1):
-            self._in_each(here, lambda space: space.unmap_file(here, areas))
+        cows = one.verb == "truncate"
+        for _ in range(1 + cows):
+            self._in_each(here, lambda space: space.unmap_file(here, areas, cows=cows))
 
     def _mkclean(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write fsync(): dirty pages are cleaned in every process, one after another, before they are written."""

@@ -85,15 +85,30 @@ class Mapped:
             yield
 
     @contextmanager
-    def if_pages(self, here: Cut, area: Area) -> Iterator[None]:
-        """Run the steps within if an area's own pages are mapped, and not the zero page in their place."""
+    def if_pages(self, here: Cut, area: Area, *, cached: bool = False) -> Iterator[None]:
+        """Run the steps within if an area's own pages are mapped, and not the zero page in their place.
+
+        Args:
+            here, area: the area.
+            cached: those of a file that is mapped privately are meant too.
+        """
         out = self.model.label()
-        if has_zero(here):
+        if has_zero(here) and not (cached and here.memory.kind == PRIVATE_FILE):
             with self.if_equal(self.cell(STATE, area), ZERO):
                 self.asm.jump(out)
         with self.if_present(area):
             yield
         self.asm.place(out)
+
+    @contextmanager
+    def if_file_pages(self, here: Cut, area: Area) -> Iterator[None]:
+        """Run the steps within if an area maps pages of a file, which other processes may map too."""
+        if here.memory.kind == PRIVATE_FILE:
+            with self.if_equal(self.cell(STATE, area), ZERO):
+                yield
+        else:
+            with self.if_present(area):
+                yield
 
     def where_vma_ends(self, here: Cut, area: Area, after: Area | None, write: Callable[[], None]) -> None:
         """Write steps that are taken if a VMA ends between two areas; none where none can."""

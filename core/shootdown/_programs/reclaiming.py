@@ -22,8 +22,10 @@ from shootdown._programs.mapped import (
     SHARED_FREED,
     SMALL,
     STATE,
+    ZERO,
     Mapped,
 )
+from shootdown._programs.program import PRIVATE, PRIVATE_FILE
 from shootdown._programs.sharing import Sharing
 
 
@@ -64,25 +66,30 @@ class Reclaiming:
         return self._reclaim.batch(first, first + 1, self.batched)
 
     def reclaim(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:
-        """Write the reclaim of some areas: shrink_inactive_list() takes so many pages at a time."""
+        """Write the reclaim of some areas: shrink_inactive_list() takes so many pages at a time.
+
+        The LRU list of anonymous pages comes first. Files have another, as have pages that MADV_FREE made clean.
+        """
         for area in areas:
-            self._shrink(here, area, area.pages, batch, limit=LIST_PAGES)
+            self._shrink_dirty(here, area, batch)
+        for area in areas:
+            self._shrink_clean(here, area, batch, limit=LIST_PAGES)
         self._reclaim.end_list(batch)
 
-    def _shrink(self, here: Cut, area: Area, pages: int, batch: CountedBatch, *, limit: int) -> None:
-        """Write the unmapping of an area's pages if they are mapped; dirty anonymous ones are written to swap."""
-        done, state = self.model.label(), self.mapped.cell(STATE, area)
-        if not pages:
-            return
-        if here.memory.kind == "anonymous":
+    def _shrink_dirty(self, here: Cut, area: Area, batch: CountedBatch) -> None:
+        """Write the unmapping of an area's anonymous pages if they are dirty: they are written to swap."""
+        state = self.mapped.cell(STATE, area)
+        if area.pages and here.memory.kind in PRIVATE:
             with self.mapped.if_equal(state, PRESENT):
                 self.mapped.put(state, NONE)
-                self._reclaim.shrink_folio_list(pages, batch, dirty=True, limit=limit)
-                self.asm.jump(done)
-        with self.mapped.if_pages(here, area):
-            self.mapped.put(state, NONE)
-            self._reclaim.shrink_folio_list(pages, batch, dirty=False, limit=limit)
-        self.asm.place(done)
+                self._reclaim.shrink_folio_list(area.pages, batch, dirty=True)
+
+    def _shrink_clean(self, here: Cut, area: Area, batch: CountedBatch, *, limit: int = 0) -> None:
+        """Write the unmapping of an area's other pages if they are mapped: nothing is written."""
+        if area.pages:
+            with self.mapped.if_pages(here, area, cached=True):
+                self.mapped.put(self.mapped.cell(STATE, area), NONE)
+                self._reclaim.shrink_folio_list(area.pages, batch, dirty=False, limit=limit)
 
     def pageout(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:
         """Write madvise(MADV_PAGEOUT): each PTE table's pages are a list of their own, which is reclaimed whole."""
@@ -101,11 +108,7 @@ class Reclaiming:
         """Run the steps within unless another process maps the pages too (folio_mapcount() is not 1)."""
         shared = self.model.label()
         for other in self.others.get(here.memory.name, ()):
-            with self.asm.aside():
-                self.asm.v_load(
-                    o.SCRATCH, other.cell(STATE, area), text="does another process map its pages?"
-                )
-            with self.asm.if_nonzero(o.SCRATCH):
+            with self.mapped.if_file_pages(here, area), other.if_file_pages(here, area):
                 self.asm.jump(shared)
         for state in (SHARED, SHARED_FREED) if self.sharing.told(area) else ():
             last = self.model.label()
@@ -137,14 +140,15 @@ class Reclaiming:
                 with self._unless_shared(here, area):
                     self._take_over(area)
                     self._make_old(here, area)
-                    self._shrink(here, area, area.pages, batch, limit=0)
+                    self._shrink_dirty(here, area, batch)
+                    self._shrink_clean(here, area, batch)
             self.mapped.where_vma_ends(here, area, after, next_vma)
         self._reclaim.end_list(batch)
 
     def _page_out_tables(self, here: Cut, area: Area, batch: CountedBatch) -> None:
         """Write MADV_PAGEOUT of an area of whole tables, one after another."""
         each, rest = divmod(area.pages, area.tables)
-        state, done = self.mapped.cell(STATE, area), self.model.label()
+        state = self.mapped.cell(STATE, area)
 
         def tables(*, dirty: bool) -> None:
             self.mapped.put(state, NONE)
@@ -157,24 +161,23 @@ class Reclaiming:
         with self._unless_shared(here, area):
             self._take_over(area)
             self._make_old(here, area)
-            if here.memory.kind == "anonymous":
+            if here.memory.kind in PRIVATE:
                 with self.mapped.if_equal(state, PRESENT):
                     tables(dirty=True)
-                    self.asm.jump(done)
-            with self.mapped.if_pages(here, area):
+            with self.mapped.if_pages(here, area, cached=True):
                 tables(dirty=False)
-        self.asm.place(done)
 
     def _page_out_table(self, here: Cut, area: Area, pages: int, batch: CountedBatch, *, dirty: bool) -> None:
         self.flush_batched(here, area)
-        self._reclaim.shrink_folio_list(pages, batch, dirty=dirty, limit=0)
+        self._reclaim.shrink_folio_list(pages, batch, dirty=dirty)
         self._reclaim.end_list(batch)
 
     def _make_old(self, here: Cut, area: Area) -> None:
         """Write what MADV_PAGEOUT does to young entries before it reclaims their pages, in kernels that do."""
         if not self.model.kernel.pageout_clears_young:
             return
-        for state in (PRESENT, DIRTY) if here.memory.kind == "file" else (PRESENT,):
+        young = {"file": (PRESENT, DIRTY), PRIVATE_FILE: (PRESENT, ZERO)}.get(here.memory.kind, (PRESENT,))
+        for state in young:
             with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
                 self._reclaim.make_old(area.pages, area.first, area.last)
 
@@ -250,6 +253,6 @@ class Reclaiming:
         self.asm.work("syscall_ns", text="move_pages: entry, isolate the pages")
         for area in areas:
             if area.pages:
-                with self._unless_shared(here, area), self.mapped.if_pages(here, area):
+                with self._unless_shared(here, area), self.mapped.if_pages(here, area, cached=True):
                     self._reclaim.migrate_pages(area.pages, batch)
         self._reclaim.end_migration(batch)

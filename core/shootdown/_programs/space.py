@@ -92,10 +92,10 @@ class Space:
             locks=here.memory.each != "thread" or not (kernel.madvise_locks_vma and kernel.faults_lock_vmas),
         )
 
-    def unmap_file(self, here: Cut, areas: tuple[Area, ...]) -> None:
-        """Write the unmapping of a file's pages, which truncation and punching a hole free, in this address space."""
+    def unmap_file(self, here: Cut, areas: tuple[Area, ...], *, cows: bool) -> None:
+        """Write the unmapping of a file's pages in this address space, with private copies of them or without."""
         self.calls.unmap_mapping_range(
-            lambda queue: self.zapping.zap(here, areas, queue, between=self.calls.begin_again)
+            lambda queue: self.zapping.zap(here, areas, queue, cows=cows, between=self.calls.begin_again)
         )
 
     def exit(self, used: Collection[str]) -> None:

@@ -16,7 +16,7 @@ from shootdown._programs.daemons import Daemon, Daemons
 from shootdown._programs.ending import Ending
 from shootdown._programs.exits import exits, others_of
 from shootdown._programs.lines import Lines
-from shootdown._programs.program import Program, Statement, within
+from shootdown._programs.program import PRIVATE_FILE, Program, Statement, within
 from shootdown._programs.scheduled import Scheduled
 from shootdown._programs.space import Space
 from shootdown._programs.writing import told
@@ -141,7 +141,7 @@ class _Writer:
         for role, own in zip(self.cast.roles, self.own, strict=True):
             own.reclaiming.batched = self.spaces[role.mm].reclaiming.batched
         for name, here in self.cuts.items():
-            if here.memory.kind == "file" and here.memory.each == "process":
+            if here.memory.kind in ("file", PRIVATE_FILE) and here.memory.each == "process":
                 mms = self.mms_of(name)
                 for mm in mms:
                     others = [self.spaces[other].mapped for other in mms if other != mm]

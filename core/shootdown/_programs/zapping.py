@@ -44,6 +44,7 @@ class Zapping(SpacePart):
         queue: PageQueue,
         *,
         reclaims: bool = False,
+        cows: bool = True,
         between: Callable[[], None] = lambda: None,
     ) -> None:
         """Write the clearing of what is mapped in some areas.
@@ -52,6 +53,7 @@ class Zapping(SpacePart):
             here, areas: the areas.
             queue: the gather's queue of pages.
             reclaims: page tables that the call covers whole are freed.
+            cows: copies of a file's pages that the process has made go too (`even_cows`).
             between: writes what comes between two VMAs.
         """
         done: set[int] = set()
@@ -59,7 +61,7 @@ class Zapping(SpacePart):
             beside = [one for one in areas if one.table == area.table >= 0]
             self.reclaiming.flush_batched(here, area)
             if area.folio < 0:
-                self._zap_area(here, area, queue, reclaims=reclaims, forces=len(beside) < 2)
+                self._zap_area(here, area, queue, reclaims=reclaims, forces=len(beside) < 2, cows=cows)
             elif area.folio not in done:
                 done.add(area.folio)
                 self._zap_folio(here, [part for part in areas if part.folio == area.folio], queue)
@@ -105,7 +107,9 @@ class Zapping(SpacePart):
                 self.calls.free_empty_tables(OUTER, count, lo, queue)
         self.asm.place(out)
 
-    def _zap_area(self, here: Cut, area: Area, queue: PageQueue, *, reclaims: bool, forces: bool) -> None:
+    def _zap_area(
+        self, here: Cut, area: Area, queue: PageQueue, *, reclaims: bool, forces: bool, cows: bool = True
+    ) -> None:
         """Write the clearing of an area; `forces`: dirty pages of a file are flushed at the end of it."""
         if not area.pages:
             return
@@ -148,8 +152,9 @@ class Zapping(SpacePart):
                 if not forces:
                     self.mapped.put(self._dirty, 1)
                 self.asm.jump(done)
-        with self.mapped.if_present(area):
-            zap(area.pages if dirty else None, clean_queue if dirty else queue)
+        if cows or here.memory.kind != PRIVATE_FILE:
+            with self.mapped.if_present(area):
+                zap(area.pages if dirty else None, clean_queue if dirty else queue)
         self.asm.place(done)
 
     def _zap_folio(self, here: Cut, parts: list[Area], queue: PageQueue) -> None:

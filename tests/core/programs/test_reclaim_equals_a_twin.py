@@ -17,6 +17,10 @@ _PAGES = _EDGES[-1]
 _OTHERS = 2
 
 
+def _heap(kind: str, shared: bool, size: str = f"{_PAGES * 4}K") -> dict[str, Any]:
+    return {"kind": kind, "size": size} | ({} if shared else {"shared": False})
+
+
 def run(
     do: str,
     *,
@@ -24,12 +28,13 @@ def run(
     kernel: str = "7.0",
     kind: str = "anonymous",
     others: int = _OTHERS,
+    shared: bool = True,
     **more: str,
 ) -> dict[str, int]:
     """Return what is counted while the first of three threads does something; the others compute."""
     thread = {"other": {"count": others, "do": "signal ready; spin"}} if others else {}
     program = {
-        "memory": {"heap": {"kind": kind, "size": more.pop("size", f"{_PAGES * 4}K")}},
+        "memory": {"heap": _heap(kind, shared, more.pop("size", f"{_PAGES * 4}K"))},
         "process": {
             "A": {
                 "do": [more.pop("first", "touch heap"), *([f"wait ready {others}"] if others else []),
@@ -52,6 +57,7 @@ class Twin:
         widens: mprotect() flushes too where it gives a right.
         written: what a page is that was written: `dirty`, or `in file`.
         elsewhere: pages of the file that another process maps too.
+        private: it is a file that is mapped privately: what was only read is the file's.
 
     `shared` are the pages that fork() has shared.
     """
@@ -64,7 +70,9 @@ class Twin:
         widens: bool,
         written: str = "dirty",
         elsewhere: Collection[int] = (),
+        private: bool = False,
     ) -> None:
+        self.private = private
         self.ages, self.reclaims, self.widens = ages, reclaims, widens
         self.written, self.elsewhere = written, elsewhere
         self.pages: dict[int, str] = {}
@@ -110,17 +118,37 @@ class Twin:
 
     def _own(self, pages: Iterable[int]) -> list[int]:
         """Return those that the process has pages of its own for: the zero page is nobody's."""
-        return [page for page in pages if self.pages.get(page, "zero") != "zero"]
+        nobodys = (None,) if self.private else (None, "zero")
+        return [page for page in pages if self.pages.get(page) not in nobodys]
 
     def _alone(self, pages: Iterable[int]) -> list[int]:
-        """Return those of them that it alone maps."""
-        return [page for page in self._own(pages) if page not in self.elsewhere]
+        """Return those of them that it alone maps: nobody else maps its copies of a private file's pages."""
+        copied = "dirty" if self.private else ""
+        return [page for page in self._own(pages) if page not in self.elsewhere or self.pages[page] == copied]
 
     def reclaim(self, place: range) -> None:
         there = self._own(place)
-        self._unmap_all(there, 32, writes=True)
+        dirty = [page for page in there if self.pages[page] == "dirty"]
+        self._unmap_all(dirty, 32, writes=True)
+        self._unmap_all([page for page in there if page not in dirty], 32, writes=True)
         for page in there:
             del self.pages[page]
+
+    def _zap_file(self, place: range, kept: str) -> None:
+        changed = False
+        for table, there in self._by_table(place):
+            self._look_at(table)
+            gone = [page for page in there if self.pages[page] != kept]
+            changed = changed or bool(gone)
+            for page in gone:
+                del self.pages[page]
+        self.flushes += changed
+
+    def punch(self, place: range) -> None:
+        self._zap_file(place, "dirty")
+
+    def truncate(self, place: range) -> None:
+        self._zap_file(place, "none")
 
     def migrate(self, place: range) -> None:
         self._unmap_all(self._alone(place), _TABLE, writes=False)
@@ -133,7 +161,7 @@ class Twin:
         young = False
         for table, there in self._by_table(place):
             self._look_at(table)
-            young = young or any(self.pages[page] == self.written for page in self._alone(there))
+            young = young or any(self.pages[page] in (self.written, "zero") for page in self._alone(there))
             self._unmap_all(self._alone(there), 0, writes=True)
             for page in self._alone(there):
                 del self.pages[page]
@@ -178,8 +206,13 @@ _SAID = {
     "pageout": "madvise {} PAGEOUT",
     "free": "madvise {} FREE",
     "dontneed": "madvise {} DONTNEED",
+    "punch": "punch {}",
+    "truncate": "truncate {}",
     "protect": "mprotect {0} read; mprotect {0} write",
 }
+#: What can be said of anonymous memory, and of a file that is mapped privately.
+_ANONYMOUS = [verb for verb in _SAID if verb not in ("punch", "truncate")]
+_PRIVATE = [verb for verb in _SAID if verb not in ("free", "protect")]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -187,7 +220,7 @@ _SAID = {
 def test_random_sequences_flush_as_a_twin_that_goes_by_page(seed: int, kernel: str) -> None:
     twin, rng = _twin(kernel), Random(seed)
     twin.touch(range(_PAGES))
-    do = _drawn(rng, twin, (*_SAID, "touch"))
+    do = _drawn(rng, twin, (*_ANONYMOUS, "touch"))
     counts = run(do, kernel=kernel)
     assert counts["flush_requests"] == twin.flushes, do
     assert counts["flush_ipis"] == _OTHERS * twin.flushes
@@ -210,18 +243,19 @@ def _drawn(rng: Random, twin: Twin, verbs: Sequence[str]) -> str:
     for _ in range(rng.randint(4, 10)):
         lo, hi = sorted(rng.sample(range(len(_EDGES)), 2))
         verb = rng.choice(verbs)
+        hi = len(_EDGES) - 1 if verb == "truncate" else hi
         getattr(twin, verb)(range(_EDGES[lo], _EDGES[hi]))
         done.append(_SAID[verb].format(f"heap[{_EDGES[lo] * 4}K:{_EDGES[hi] * 4}K]"))
     return "; ".join(done)
 
 
 def _run_beside(
-    first: str, do: str, other: str, kind: str = "anonymous", kernel: str = "7.0"
+    first: str, do: str, other: str, kind: str = "anonymous", kernel: str = "7.0", shared: bool = True
 ) -> dict[str, int]:
     """Return what is counted of a process of two threads that does something, beside another process."""
     signals = "signal ready; spin"
     program = {
-        "memory": {"heap": {"kind": kind, "size": f"{_PAGES * 4}K"}},
+        "memory": {"heap": _heap(kind, shared)},
         "process": {
             "A": {"do": f"{first}; wait ready 2; measure {{ {do} }}", "thread": {"other": {"do": signals}}},
             "B": {"do": f"{other}; {signals}"},
@@ -287,6 +321,26 @@ def test_pages_of_a_file_that_another_process_maps_stay_as_a_twin_says(seed: int
     do = _drawn(rng, twin, ("touch", "pageout", "pageout", "migrate"))
     counts = _run_beside("touch heap", do, f"touch heap[{lo * 4}K:{hi * 4}K]", "file", kernel=kernel)
     assert (counts["flush_requests"], counts["flush_ipis"]) == (twin.flushes, twin.flushes), do
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kernel", ["6.6", "7.0"])
+def test_a_file_that_is_mapped_privately_loses_pages_as_a_twin_says(seed: int, kernel: str) -> None:
+    """unmap_mapping_range() leaves copies alone but for truncation (`even_cows`); reclaim writes copies to swap."""
+    rng = Random(seed)
+    lo, hi = sorted(rng.sample(_EDGES, 2))
+    twin = _twin(kernel, private=True, elsewhere=range(lo, hi))
+    twin.read(range(_PAGES))
+    own = [verb for verb in _PRIVATE if verb not in ("reclaim", "punch", "truncate")]
+    do = _drawn(rng, twin, own)
+    first, other = "touch heap read", f"touch heap[{lo * 4}K:{hi * 4}K] read"
+    counts = _run_beside(first, do, other, "file", kernel=kernel, shared=False)
+    assert (counts["flush_requests"], counts["flush_ipis"]) == (twin.flushes, twin.flushes), do
+    twin = _twin(kernel, private=True)
+    twin.read(range(_PAGES))
+    do = _drawn(rng, twin, _PRIVATE)
+    counts = run(do, kind="file", kernel=kernel, first=first, shared=False)
+    assert (counts["flush_requests"], counts["flush_ipis"]) == (twin.flushes, _OTHERS * twin.flushes), do
 
 
 @pytest.mark.parametrize("gone", ["exit", "munmap f; spin", "madvise f DONTNEED; spin", "exec; spin"])
