@@ -6,7 +6,7 @@ architecture wants it, the flush of each waits for the end of the list. Until 6.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shootdown._machine import ops as o
@@ -18,8 +18,12 @@ from shootdown._mm.counted_entries import CountedEntries, CountedStretch
 from shootdown._mm.entries import Batch, Batched
 from shootdown._values.lowering import Lowering
 
-#: Pages that one shrink_inactive_list() isolates: SWAP_CLUSTER_MAX. A bit of a register says that a list is full.
+#: Pages that one shrink_inactive_list() isolates: SWAP_CLUSTER_MAX.
 LIST_PAGES = 32
+#: Pages that are freed together: PAGEVEC_SIZE of kernels that free some before the list ends.
+FREE_BATCH = 31
+#: Variables of a task's batch.
+BATCH_CELLS = 3
 #: Why the flushes happen, as results say.
 _RECLAIM, _MIGRATION = "reclaim", "migration"
 
@@ -31,17 +35,17 @@ class CountedBatch(Batch):
         lowering: how the architecture flushes.
         asm: the assembler.
         listed: pages in the list that is being unmapped.
+        freed: pages that wait to be freed.
         required: a flush is pending (`flush_required`).
         pending: of the mm: pages were unmapped in batches since it was flushed last (`tlb_flush_batched`).
-
-    `rest`: pages of the next list were unmapped in one step with the last ones of the list that is flushed.
     """
 
-    def __init__(self, lowering: Lowering, asm: Assembler, listed: int, required: int, pending: int) -> None:
+    def __init__(
+        self, lowering: Lowering, asm: Assembler, listed: int, freed: int, required: int, pending: int
+    ) -> None:
         self.asm = asm
-        self.listed, self.required_by, self.pending = listed, required, pending
+        self.listed, self.freed, self.required_by, self.pending = listed, freed, required, pending
         self.together = lowering.defers_unmaps == "remote"
-        self.rest = False
 
     def pend(self) -> None:
         """Write that a flush is pending, in both variables."""
@@ -61,14 +65,9 @@ class CountedBatch(Batch):
             yield
 
     def flushed(self) -> None:
-        """Write that nothing is pending, or only pages of the next list."""
-        asm = self.asm
-        with asm.aside():
-            if not self.rest:
-                asm.v_store(self.required_by, 0)
-                return
-            asm.v_load(o.SCRATCH, self.listed)
-            asm.v_store(self.required_by, o.SCRATCH, from_register=True)
+        """Write that nothing is pending."""
+        with self.asm.aside():
+            self.asm.v_store(self.required_by, 0)
 
 
 class CountedBatched(Batched):
@@ -106,9 +105,9 @@ class Reclaim:
         self.gathers = calls.gathers
         self.page_tables = calls.calls.page_tables
 
-    def batch(self, listed: int, required: int, pending: int) -> CountedBatch:
-        """Return one task's tlb_ubc, which these variables are."""
-        return CountedBatch(self.lowering, self.asm, listed, required, pending)
+    def batch(self, first: int, pending: int) -> CountedBatch:
+        """Return one task's tlb_ubc: `BATCH_CELLS` variables from the first on, and one of the mm."""
+        return CountedBatch(self.lowering, self.asm, first, first + 1, first + 2, pending)
 
     # --- the batch
 
@@ -119,66 +118,57 @@ class Reclaim:
     # --- reclaim
 
     @function("shrink_folio_list", "mm/vmscan.c")
-    def shrink_folio_list(self, pages: int, batch: CountedBatch, *, dirty: bool, limit: int = 0) -> None:
-        """Write shrink_folio_list() of some pages that are unmapped, in lists of `limit`; 0: one list, without its end.
+    def shrink_folio_list(
+        self, pages: int, batch: CountedBatch, *, writes: bool = False, frees: bool = True, limit: int = 0
+    ) -> None:
+        """Write shrink_folio_list() of some pages, in lists of `limit`; 0: they go on with one list, without its end.
 
-        Dirty anonymous pages are written to swap one by one, each after a flush (try_to_unmap_flush_dirty()): no CPU
-        may write to it once that has begun. Pages of files are not written by direct reclaim.
+        Anonymous pages that are dirty are written to swap one by one, each after a flush (try_to_unmap_flush_dirty()):
+        no CPU may write to it once that has begun. Others are freed at the list's end, or some at a time before.
 
         Args:
             pages: how many.
             batch: the variables.
-            dirty: they are dirty and anonymous.
-            limit: pages in a list of clean ones, a power of two.
+            writes: they are written to swap, which takes its time: nothing is freed meanwhile.
+            frees: they are freed; a file's dirty pages are not, as direct reclaim writes none.
+            limit: pages in a list.
         """
-        asm = self.asm
-        with asm.because(_RECLAIM):
-            if dirty:
-                with asm.loop(pages, o.SCRATCH2):
-                    self._unmap(1, batch)
+        with self.asm.because(_RECLAIM), self.asm.loop(pages, o.SCRATCH2):
+            self.page_tables.try_to_unmap_one(CountedEntries(self.gathers, 1), batch)
+            self.asm.work("reclaim_ns", 1, text="isolate the page, add it to the swap cache, free it")
+            if writes:
+                self.flush(batch)
+            elif frees and self.kernel.reclaim_frees_batches:
+                with self._full(batch.freed, FREE_BATCH):
                     self.flush(batch)
-                return  # nothing waits, whether a list ended among them or not
-            if not limit:
-                self._unmap(pages, batch)
-                return
-            full, rest = divmod(pages, limit)
-            if full:
-                with asm.loop(full):
-                    self._add_to_list(self._unmap, limit, batch, limit)
-            if rest:
-                self._add_to_list(self._unmap, rest, batch, limit)
+            if limit:
+                with self._full(batch.listed, limit):
+                    self.flush(batch)
+                    self._put(batch.freed, 0)
 
-    def _unmap(self, count: int, batch: CountedBatch) -> None:
-        self.page_tables.try_to_unmap_one(CountedEntries(self.gathers, count), batch)
-        self.asm.work("reclaim_ns", count, text="isolate the pages, add them to the swap cache, free them")
+    @contextmanager
+    def _full(self, variable: int, most: int) -> Iterator[None]:
+        """Add one to a variable, and run the steps within if that is the most: it counts from zero again then."""
+        with self.asm.aside():
+            self.asm.v_add(variable, 1, o.SCRATCH)
+        with self.asm.if_equal(o.SCRATCH, most):
+            self._put(variable, 0)
+            yield
 
-    def _migrate(self, count: int, batch: CountedBatch) -> None:
-        self.page_tables.try_to_migrate_one(CountedEntries(self.gathers, count), batch)
+    def _put(self, variable: int, value: int) -> None:
+        with self.asm.aside():
+            self.asm.v_store(variable, value)
 
-    def flush(self, batch: CountedBatch, *, rest: bool = False) -> None:
-        """Write try_to_unmap_flush(); `rest`: pages of the next list were unmapped with the last of this one."""
-        batch.rest = rest
+    def flush(self, batch: CountedBatch) -> None:
+        """Write try_to_unmap_flush()."""
         self.page_tables.try_to_unmap_flush(batch)
-
-    def _add_to_list(
-        self, unmap: Callable[[int, CountedBatch], None], count: int, batch: CountedBatch, limit: int
-    ) -> None:
-        """Write the unmapping of at most `limit` pages; a list that becomes full with them is flushed."""
-        asm = self.asm
-        unmap(count, batch)
-        with asm.aside():
-            asm.v_add(batch.listed, count, o.SCRATCH)
-        with asm.if_bits(o.SCRATCH, limit):
-            with asm.aside():
-                asm.v_add(batch.listed, -limit, o.SCRATCH)
-            self.flush(batch, rest=True)
 
     def end_list(self, batch: CountedBatch, why: str = _RECLAIM) -> None:
         """Write the end of the last list."""
         with self.asm.because(why):
             self.flush(batch)
-        with self.asm.aside():
-            self.asm.v_store(batch.listed, 0)
+        for counter in (batch.listed, batch.freed):
+            self._put(counter, 0)
 
     # --- writeback
 
@@ -192,14 +182,12 @@ class Reclaim:
     @function("migrate_pages_batch", "mm/migrate.c")
     def migrate_pages(self, pages: int, batch: CountedBatch) -> None:
         """Write migrate_pages_batch() of some pages; lists have NR_MAX_BATCHED_MIGRATION, a PTE table's pages."""
-        asm, limit = self.asm, self.calls.table_pages
+        asm = self.asm
         with asm.because(_MIGRATION):
-            full, rest = divmod(pages, limit)
-            if full:
-                with asm.loop(full):
-                    self._add_to_list(self._migrate, limit, batch, limit)
-            if rest:
-                self._add_to_list(self._migrate, rest, batch, limit)
+            with asm.loop(pages, o.SCRATCH2):
+                self.page_tables.try_to_migrate_one(CountedEntries(self.gathers, 1), batch)
+                with self._full(batch.listed, self.calls.table_pages):
+                    self.flush(batch)
             asm.work("small_fault_ns", pages, text="copy the pages, map the new ones")
             self.lowering.entries_mapped(asm, pages)
 

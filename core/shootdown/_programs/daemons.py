@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
+from shootdown._mm.counted_reclaim import BATCH_CELLS
 from shootdown._mm.model import Model
 from shootdown._programs.cast import Cast
 from shootdown._programs.program import Statement
@@ -22,7 +23,7 @@ class Daemon:
         task: the kernel thread's.
         starts: the event that wakes it.
         done: the variable that says that it is through.
-        turns: the variable that counts how often it is still to be woken, the first of three.
+        turns: the variable that counts how often it is still to be woken, the first of 1 + `BATCH_CELLS`.
     """
 
     role: int
@@ -67,7 +68,7 @@ class Daemons:
             task = self.model.task(mm=None, cpu=free[-1], ready=True)
             event = self.model.event()
             done, turns = self.model.variable(), self.model.variable()
-            self.model.variable()
-            self.model.variable()
+            for _ in range(BATCH_CELLS):
+                self.model.variable()
             self._found[at] = Daemon(role, one, task, event, done, turns)
         return self._found[at]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from shootdown._machine import ops as o
 from shootdown._machine.repeating import repeated
+from shootdown._mm.counted_reclaim import BATCH_CELLS
 from shootdown._mm.mapping import Mapping as Vma
 from shootdown._programs import userfaultfd
 from shootdown._programs.areas import Area, Cut, unmaps_by_pieces
@@ -144,7 +145,7 @@ class Lines:
         elif one.verb == "madvise" and one.word == "FREE":
             space.reclaiming.free(here, areas)
         elif one.verb == "madvise" and one.word == "PAGEOUT":
-            space.reclaiming.pageout(here, areas, space.reclaiming.batch(self._cells(one, 2)))
+            space.reclaiming.pageout(here, areas, space.reclaiming.batch(self._cells(one, BATCH_CELLS)))
         elif one.verb == "madvise" and one.word == "COLLAPSE":
             with self.writer.calls.collapses():
                 space.collapsing.collapse(here, areas, by_process=True)
@@ -163,9 +164,9 @@ class Lines:
         elif one.verb == "reclaim" and one.word:
             self._by_daemon(one)
         elif one.verb == "reclaim":
-            space.reclaiming.reclaim(here, areas, space.reclaiming.batch(self._cells(one, 2)))
+            space.reclaiming.reclaim(here, areas, space.reclaiming.batch(self._cells(one, BATCH_CELLS)))
         elif one.verb == "migrate":
-            space.reclaiming.migrate(here, areas, space.reclaiming.batch(self._cells(one, 2)))
+            space.reclaiming.migrate(here, areas, space.reclaiming.batch(self._cells(one, BATCH_CELLS)))
         else:
             assert one.verb == "mprotect"
             space.rights.mprotect(here, areas, writable=one.word == "write")

@@ -61,9 +61,9 @@ class Reclaiming:
                 self._reclaim.flush_batched_pending(self.batched)
 
     def batch(self, first: int) -> CountedBatch:
-        """Return the variables of a statement that unmaps in batches, of which `first` and the next are its own."""
+        """Return the variables of a statement that unmaps in batches: `BATCH_CELLS` of them are its own."""
         assert self.batched is not None
-        return self._reclaim.batch(first, first + 1, self.batched)
+        return self._reclaim.batch(first, self.batched)
 
     def reclaim(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:
         """Write the reclaim of some areas: shrink_inactive_list() takes so many pages at a time.
@@ -82,14 +82,20 @@ class Reclaiming:
         if area.pages and here.memory.kind in PRIVATE:
             with self.mapped.if_equal(state, PRESENT):
                 self.mapped.put(state, NONE)
-                self._reclaim.shrink_folio_list(area.pages, batch, dirty=True)
+                self._reclaim.shrink_folio_list(area.pages, batch, writes=True)
 
     def _shrink_clean(self, here: Cut, area: Area, batch: CountedBatch, *, limit: int = 0) -> None:
         """Write the unmapping of an area's other pages if they are mapped: nothing is written."""
-        if area.pages:
-            with self.mapped.if_pages(here, area, cached=True):
-                self.mapped.put(self.mapped.cell(STATE, area), NONE)
-                self._reclaim.shrink_folio_list(area.pages, batch, dirty=False, limit=limit)
+        if not area.pages:
+            return
+        state = self.mapped.cell(STATE, area)
+        if here.memory.kind == "file":
+            with self.mapped.if_equal(state, DIRTY):
+                self.mapped.put(state, NONE)
+                self._reclaim.shrink_folio_list(area.pages, batch, frees=False, limit=limit)
+        with self.mapped.if_pages(here, area, cached=True):
+            self.mapped.put(state, NONE)
+            self._reclaim.shrink_folio_list(area.pages, batch, limit=limit)
 
     def pageout(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:
         """Write madvise(MADV_PAGEOUT): each PTE table's pages are a list of their own, which is reclaimed whole."""
@@ -150,12 +156,17 @@ class Reclaiming:
         each, rest = divmod(area.pages, area.tables)
         state = self.mapped.cell(STATE, area)
 
-        def tables(*, dirty: bool) -> None:
+        def tables(*, writes: bool = False, frees: bool = True) -> None:
+            def table(pages: int) -> None:
+                self.flush_batched(here, area)
+                self._reclaim.shrink_folio_list(pages, batch, writes=writes, frees=frees)
+                self._reclaim.end_list(batch)
+
             self.mapped.put(state, NONE)
             if area.tables > 1:
                 with self.asm.loop(area.tables - 1):
-                    self._page_out_table(here, area, each, batch, dirty=dirty)
-            self._page_out_table(here, area, each + rest, batch, dirty=dirty)
+                    table(each)
+            table(each + rest)
 
         self.flush_batched(here, area)
         with self._unless_shared(here, area):
@@ -163,14 +174,12 @@ class Reclaiming:
             self._make_old(here, area)
             if here.memory.kind in PRIVATE:
                 with self.mapped.if_equal(state, PRESENT):
-                    tables(dirty=True)
+                    tables(writes=True)
+            if here.memory.kind == "file":
+                with self.mapped.if_equal(state, DIRTY):
+                    tables(frees=False)
             with self.mapped.if_pages(here, area, cached=True):
-                tables(dirty=False)
-
-    def _page_out_table(self, here: Cut, area: Area, pages: int, batch: CountedBatch, *, dirty: bool) -> None:
-        self.flush_batched(here, area)
-        self._reclaim.shrink_folio_list(pages, batch, dirty=dirty)
-        self._reclaim.end_list(batch)
+                tables()
 
     def _make_old(self, here: Cut, area: Area) -> None:
         """Write what MADV_PAGEOUT does to young entries before it reclaims their pages, in kernels that do."""

@@ -202,6 +202,14 @@ CHANGES: tuple[Change, ...] = (
         source="20240226005739.24350-1-21cnbao@gmail.com; merged by mm-stable-2024-03-13-20-04",
     ),
     Change(
+        commit="bc2ff4cbc329",
+        subject="mm: free folios in a batch in shrink_folio_list()",
+        mainline="6.9-rc1",
+        sets={"reclaim_frees_batches": True},
+        note="a batch has 15 folios until 9cecde80aae0 (6.9-rc2)",
+        source="20240227174254.710559-12-willy@infradead.org: it may increase the number of IPIs",
+    ),
+    Change(
         commit="d7f861b9c43a",
         subject="mm/mmu_gather: add __tlb_remove_folio_pages()",
         mainline="6.9-rc1",

@@ -305,6 +305,11 @@ class Kernel:
         "madvise(MADV_PAGEOUT) makes entries old first, which a gather flushes; otherwise reclaim is told to ignore "
         "references",
     )
+    reclaim_frees_batches: bool = switch(
+        False,
+        "reclaim frees pages 31 at a time (PAGEVEC_SIZE), after a flush of what it has unmapped until then; otherwise "
+        "at the end of its list",
+    )
     batched_flushes_counted: bool = switch(
         False,
         "mm->tlb_flush_batched counts: who flushes what reclaim has unmapped does not forget what it unmaps meanwhile",

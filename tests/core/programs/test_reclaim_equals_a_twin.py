@@ -55,6 +55,7 @@ class Twin:
         ages: MADV_PAGEOUT makes entries old through its gather first.
         reclaims: MADV_DONTNEED frees tables that it covers whole.
         widens: mprotect() flushes too where it gives a right.
+        frees: reclaim frees 31 pages at a time, after a flush.
         written: what a page is that was written: `dirty`, or `in file`.
         elsewhere: pages of the file that another process maps too.
         private: it is a file that is mapped privately: what was only read is the file's.
@@ -68,12 +69,13 @@ class Twin:
         ages: bool,
         reclaims: bool,
         widens: bool,
+        frees: bool,
         written: str = "dirty",
         elsewhere: Collection[int] = (),
         private: bool = False,
     ) -> None:
         self.private = private
-        self.ages, self.reclaims, self.widens = ages, reclaims, widens
+        self.ages, self.reclaims, self.widens, self.frees = ages, reclaims, widens, frees
         self.written, self.elsewhere = written, elsewhere
         self.pages: dict[int, str] = {}
         self.shared: set[int] = set()
@@ -91,16 +93,21 @@ class Twin:
         self.flushes += self.waits
         self.waits = False
 
-    def _unmap(self, page: int, *, writes: bool) -> None:
-        self.unmapped_in_batches = self.waits = True
-        if writes and self.pages[page] == "dirty":
-            self._flush_what_waits()
-
     def _unmap_all(self, pages: list[int], limit: int, *, writes: bool) -> None:
-        for number, page in enumerate(pages, 1):
-            self._unmap(page, writes=writes)
-            if limit and number % limit == 0:
+        listed = freed = 0
+        for page in pages:
+            self.unmapped_in_batches = self.waits = True
+            listed += 1
+            if writes and self.pages[page] == "dirty":
                 self._flush_what_waits()
+            elif writes and self.frees and self.pages[page] != "in file":
+                freed += 1
+                if freed == 31:
+                    self._flush_what_waits()
+                    freed = 0
+            if listed == limit:
+                self._flush_what_waits()
+                listed = freed = 0
         self._flush_what_waits()
 
     def touch(self, place: range) -> None:
@@ -233,6 +240,7 @@ def _twin(kernel: str, **more: Any) -> Twin:
         ages=switches.pageout_clears_young,
         reclaims=switches.pt_reclaim,
         widens=switches.widening_flushes,
+        frees=switches.reclaim_frees_batches,
         **more,
     )
 
@@ -372,8 +380,17 @@ def test_pages_of_a_file_are_unmapped_in_lists_of_32() -> None:
 
 def test_pages_freed_lazily_are_dropped_in_lists() -> None:
     """Entries became clean, so that nothing is written to swap: the flush of FREE, then one for a list of 32 pages."""
-    counts = run("madvise heap FREE; reclaim heap", size="128K")
+    counts = run("madvise heap FREE; reclaim heap", size="128K", kernel="6.8")
     assert counts["flush_ipis"] == 2 * _OTHERS
+
+
+@pytest.mark.parametrize(("kernel", "flushes"), [("6.8", (3, 1)), ("6.9", (5, 3))])
+def test_31_clean_pages_are_freed_at_a_time_since_bc2ff4cbc329(kernel: str, flushes: tuple[int, int]) -> None:
+    """shrink_folio_list() flushes before it frees: of lists of 32, 32 and 6 pages, and of one of 70."""
+    clean = {"kind": "file", "size": "280K", "first": "touch heap read", "kernel": kernel}
+    ages = shootdown.kernel(kernel, "x86").pageout_clears_young
+    counted = [run(do, **clean)["flush_requests"] for do in ("reclaim heap", "madvise heap PAGEOUT")]
+    assert tuple(counted) == (flushes[0], flushes[1] + ages)
 
 
 def test_who_looks_at_a_table_after_reclaim_flushes_once_more() -> None:
