@@ -73,7 +73,12 @@ def test_copies_of_a_private_file_are_no_dirty_pages_of_the_file() -> None:
     assert (private, shared) == (1, 2)
 
 
-@pytest.mark.parametrize("call", ["truncate heap", "mkclean heap", "reclaim heap", "madvise heap FREE"])
+def test_fsync_finds_nothing_to_clean_in_a_private_file() -> None:
+    """invalid_mkclean_vma(): page_vma_mkclean_one() is for VMAs that are shared."""
+    assert _counts("touch heap write", "mkclean heap", "7.0", **_PRIVATE_FILE)["flush_requests"] == 0
+
+
+@pytest.mark.parametrize("call", ["madvise heap REMOVE", "madvise heap FREE"])
 def test_what_is_not_known_of_private_files_is_one_line(call: str) -> None:
     with pytest.raises(shootdown.ShootdownError, match="of private file memory is not known yet"):
         _counts("touch heap", call, "7.0", **_PRIVATE_FILE)
