@@ -294,7 +294,9 @@ def _no_global_asid(setup: Setup, counts: Mapping[str, int]) -> list[str]:
     rule = setup.lowering.global_asid_rule
     if not (instruction and rule and counts["flush_ipis"]) or counts["broadcast_invalidations"]:
         return []
-    return [f"no {instruction}: it needs a global ASID; {rule}"]
+    raised = {"threads", "times"} <= setup.values.keys()
+    more = "; higher -p threads= and -p times= lead there" if raised else ""
+    return [f"no {instruction}: it needs a global ASID; {rule}{more}"]
 
 
 def _rate(turns: int, times: Mapping[str, Span]) -> list[str]:
