@@ -324,7 +324,8 @@ class InterruptsPart:
             )
         if self.no_shootdowns is not None:
             found.append(
-                f"how many shootdowns: {self.no_shootdowns}; function calls have them among other things"
+                f"how many shootdowns: {self.no_shootdowns}; where flushes are by IPI, function calls have them among "
+                "others"
             )
         else:
             found.append(

@@ -15,6 +15,8 @@ LONGEST = 1 << 18
 _PIECE = 1 << 20
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _QUOTES = re.compile(r"(?:> ?)+")
+#: What diff writes before a line: `<` and `>`, or `-` and `+`; of these a rule or a file's name has several.
+_DIFFERS = re.compile(r"^(?:<(?= )|[-+](?![-+]))")
 
 
 class Lines:
@@ -82,6 +84,8 @@ class Lines:
             text = _COLOURS.sub("", text)
         if text.startswith(">"):  # quoted in a mail
             text = _QUOTES.sub("", text, count=1)
+        elif text.startswith(("<", "-", "+")):
+            text = _DIFFERS.sub("", text)
         return text
 
     def close(self) -> None:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import textwrap
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -56,6 +58,19 @@ def test_two_snapshots_are_a_difference_and_one_is_since_boot(recorded: Read) ->
     assert alone is not None
     assert (alone.delta, alone.total) == (None, 60)
     assert any("since boot" in text for text in one.unknown)
+
+
+@pytest.mark.parametrize("form", [difflib.unified_diff, difflib.ndiff], ids=["unified", "plain"])
+def test_what_diff_says_of_two_snapshots_is_their_difference(
+    recorded: Read, form: Callable[[list[str], list[str]], Iterator[str]]
+) -> None:
+    first, second = (textwrap.dedent(text).splitlines(keepends=True) for text in (FIRST, SECOND))
+    lines = form(first, second)
+    if form is difflib.ndiff:  # diff writes < and > where it writes - and +
+        lines = (line.replace("- ", "< ", 1).replace("+ ", "> ", 1) for line in lines if line[0] in "-+")
+    row = rows(recorded("".join(lines))).row("shootdown")
+    assert row is not None
+    assert (row.delta, tuple(row.sums)) == ({0: 5, 1: 0, 2: 7}, (60, 72))
 
 
 def test_a_snapshot_without_a_row_has_no_difference_and_says_so(recorded: Read) -> None:
