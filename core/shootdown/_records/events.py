@@ -15,6 +15,8 @@ from shootdown._records.values import DAMAGED, OTHER, READ, add, largest
 from shootdown._values.recorded import StackName
 
 _FRAMES = 128
+#: One of them is in each header, and in each line about events that are missing.
+_NOTED = ("#", "[", "=", "LOST", "CPU")
 _TASKS = 1 << 16
 #: How long before a flush, in ns, the caller that turned interrupts off may have been told.
 _JUST_BEFORE = 20_000
@@ -69,7 +71,7 @@ class Events:
             return READ
         parsed = parse(line, self._form)
         if parsed is None:
-            told = note(line.strip()) if "#" in line or "[" in line or "=" in line or "LOST" in line else None
+            told = note(line.strip()) if any(mark in line for mark in _NOTED) else None
             if told is None:
                 return DAMAGED if "tlb_flush:" in line and "pages" in line else OTHER
             self._note(told.lost, told.cpus)
@@ -185,9 +187,8 @@ class Events:
         name, payload = event.name, event.payload
         if name.startswith("sys_exit"):
             # A flush of this call counts before its path is forgotten.
-            if event.pid in self._in_call:
-                self.groups.elsewhere(event.cpu)
-                del self._in_call[event.pid]
+            self.groups.elsewhere(event.cpu)
+            self._in_call.pop(event.pid, None)
             return
         call = name.removeprefix("sys_enter").lstrip("_")
         if not call:

@@ -86,7 +86,9 @@ def _shootdowns(part: EventsPart) -> str:
     ]
     if groups.whole:
         answered = int(sum(cell.count for cell in part.cells() if cell.targets))
-        each = f"{answers / answered:.4g} targets each, {groups.most_targets} at most" if answered else ""
+        mean = answers / max(answered, 1)
+        noun = "target" if mean == 1 else "targets"
+        each = f"{mean:.4g} {noun} each, {groups.most_targets} at most" if answered else ""
         if answered < groups.whole:
             none = f"{exact(groups.whole - answered)} had no answer"
             each = f"{none}, the others {each}" if answered else none

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.core.records.parts import Read
 
 from shootdown._questions.read import read
 from shootdown._records.recording import Recording
-
-Read = Callable[..., Recording]
 
 
 @pytest.fixture

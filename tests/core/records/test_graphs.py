@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from tests.core.records.parts import Read, only
 
 from shootdown._records.graphs_part import SENT, GraphsPart
 from shootdown._records.recording import Recording
 from shootdown._report.recorded_graphs import graphs
-
-Read = Callable[..., Recording]
 
 #: As ftrace writes it: the beginning is cut off, another task runs in between, a timer interrupts the sender.
 TEXT = """\
@@ -59,8 +56,7 @@ cpus=8
 
 
 def graph(recording: Recording) -> GraphsPart:
-    (part,) = (part for part in recording.parts if isinstance(part, GraphsPart))
-    return part
+    return only(GraphsPart, recording)
 
 
 def durations(recording: Recording) -> dict[tuple[str, str, str], list[int]]:

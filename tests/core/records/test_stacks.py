@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
+from tests.core.records.parts import Read, only
 
 from shootdown._records import paths
 from shootdown._records.benchmarks import BenchmarksPart
 from shootdown._records.lockups import LockupsPart
 from shootdown._records.recording import Recording
 from shootdown._records.stacks import StacksPart
-
-Read = Callable[..., Recording]
 
 STACKS = {
     ("flush_tlb_mm_range+1", "ptep_clear_flush+72", "wp_page_copy+400", "do_syscall_64+60"): ("COW", True),
@@ -36,9 +34,7 @@ STACKS = {
 
 
 def part(found: Recording) -> StacksPart:
-    (one,) = found.parts
-    assert isinstance(one, StacksPart)
-    return one
+    return only(StacksPart, found)
 
 
 @pytest.mark.parametrize(("stack", "told"), STACKS.items(), ids=[told[0] for told in STACKS.values()])

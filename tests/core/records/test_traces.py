@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from tests.core.records.parts import Read, only
 
 from shootdown._records.events_part import EventsPart
 from shootdown._records.recording import Recording
-
-Read = Callable[..., Recording]
 
 #: Each flush: CPU 2 flushes its own TLB, then sends, and CPUs 5 and 7 answer; as kernels before 5.13.
 OLD = """\
@@ -38,8 +35,7 @@ NEW = """\
 
 
 def events(recording: Recording) -> EventsPart:
-    (part,) = (part for part in recording.parts if isinstance(part, EventsPart))
-    return part
+    return only(EventsPart, recording)
 
 
 def cells(recording: Recording) -> dict[tuple[str, int | None, int | None], float]:
@@ -165,6 +161,21 @@ def test_what_is_under_way_when_events_are_lost_is_unfinished(
     assert (part.lost, part.lost_unknown) == (lost, gaps)
     assert (part.groups.whole, part.groups.unfinished) == (1, 1)
     assert any("lower bounds" in text for text in found.unknown)
+
+
+def test_a_sender_that_leaves_its_system_call_has_all_its_answers(recorded: Read) -> None:
+    found = recorded(
+        """\
+        CPU 3 is empty
+        cpus=8
+          a-1 [000] 5.000001: tlb_flush: pages:7 reason:remote ipi send (4)
+          b-2 [005] 5.000003: tlb_flush: pages:7 reason:remote shootdown (1)
+          a-1 [000] 5.000009: sys_exit_munmap: 0x0
+        CPU:0 [324 EVENTS DROPPED]
+        """
+    )
+    assert cells(found) == {("", 7, 1): 1}
+    assert (events(found).groups.unfinished, events(found).lost, found.files[0].others) == (0, 324, 0)
 
 
 def test_two_shootdowns_at_once_are_told_apart_by_their_pages(recorded: Read) -> None:
@@ -325,49 +336,6 @@ def test_the_number_of_a_system_call_is_the_architectures(recorded: Read) -> Non
         """
     assert events(recorded(text, arch="arm64")).system_calls == {"munmap": 1}
     assert events(recorded(text)).system_calls == {"NR 215": 1}
-
-
-def test_calls_are_joined_by_their_pointer_however_it_is_written(recorded: Read) -> None:
-    pointer = 0xFFFF88800DEADB40
-    found = recorded(
-        f"""\
-        a-1 [002] 9.000100: csd_queue_cpu: cpu=5 callsite=smp_call_function_single+0x1 func=ipi_mb csd={pointer:#x}
-        a-1 [002] 9.000101: ipi_send_cpu: cpu=5 callsite=smp_call_function_single+0x1 callback=generic_smp_call_function_single_interrupt+0x0
-        a-2 [005] 9.000117: csd_function_entry: func=ipi_mb csd={pointer:#x}
-        a-2 [005] 9.000118: csd_latency: dst_cpu=5, csd={pointer - (1 << 64)}, time=17
-        """
-    )
-    calls = events(found).calls
-    assert (calls.waits.least, calls.waits.most, calls.waits.count) == (17_000, 17_000, 1)
-    assert (calls.callbacks, calls.agreeing) == ({"ipi_mb": 1}, 1)
-    assert str(found.releases) == "6.5 or later"
-
-
-def test_what_a_caller_runs_itself_is_no_call_on_another_cpu(recorded: Read) -> None:
-    found = recorded(
-        """\
-        a-1 [002] d..2. 9.000100: csd_function_entry: func=flush_tlb_func, csd=0000000000000000
-        a-1 [002] ...1. 9.000110: csd_queue_cpu: cpu=5 callsite=smp_call_function_many_cond+0x1 func=flush_tlb_func csd=000000000a6ecdd4
-        a-1 [002] ...1. 9.000111: ipi_send_cpu: cpu=5 callsite=on_each_cpu_cond_mask+0x20/0x60 callback=generic_smp_call_function_single_interrupt+0x0/0x10
-        a-1 [002] ...1. 9.000112: ipi_send_cpu: cpu=6 callsite=ttwu_queue+0x20/0x60 callback=0x0
-        a-2 [005] d.h.. 9.000117: csd_function_entry: func=flush_tlb_func, csd=000000000a6ecdd4
-        """
-    )
-    part = events(found)
-    assert part.calls.own == {"flush_tlb_func": 1}
-    assert part.calls.runs == {"flush_tlb_func": 1}
-    assert part.calls.sent == {"flush_tlb_func": 1, "reschedule": 1}
-    assert part.called["flush_tlb_func"] == "user pages"
-
-
-@pytest.mark.parametrize(
-    ("mask", "cpus"), [("0000000f", 4), ("00000000,00000001", 1), ("ff,00000000", 8), ("1,4-6", 4)]
-)
-def test_an_interrupt_to_a_mask_counts_once_for_each_cpu(recorded: Read, mask: str, cpus: int) -> None:
-    found = recorded(
-        f"a-1 [002] 9.0: ipi_send_cpumask: cpumask={mask} callsite=flush_tlb_kernel_range+0x1 callback=do_flush_tlb_all+0x0\n"
-    )
-    assert events(found).calls.sent == {"do_flush_tlb_all": cpus}
 
 
 def test_a_damaged_event_is_counted_and_shown_and_what_was_before_is_kept(recorded: Read) -> None:
