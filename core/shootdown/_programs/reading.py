@@ -267,11 +267,13 @@ class _Filled:
             raise source.wrong(f"there is no kind {kind!r:.40}; {nearest(str(kind), KINDS)}", *keys, "kind")
         if "size" not in values:
             raise source.wrong('it lacks its size, such as size = "2M"', *keys)
-        text = self._text(str(values["size"]), *keys, "size")
+        written = str(values["size"])
+        text = self._text(written, *keys, "size")
         size = None if isinstance(values["size"], bool) else read_size(text)
         if size is None or not 0 < size <= MOST_BYTES or size % SMALLEST_PAGE:
+            shown = f"{text!r:.40}" + (f" for {written:.40}" if "$" in written else "")
             raise source.wrong(
-                f"{text!r:.40} is no size such as 4K, 2M or 1G: a multiple of 4K, 256T at most", *keys, "size"
+                f"{shown} is no size such as 4K, 2M or 1G: a multiple of 4K, 256T at most", *keys, "size"
             )
         if kind == "hugetlb" and size % (2 << 20):
             raise source.wrong(f"{text:.40} is no multiple of 2M, the size of its pages", *keys, "size")

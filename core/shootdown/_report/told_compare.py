@@ -83,7 +83,8 @@ def answer(rows: Sequence[Result]) -> str:
         more = f"; flushes are broadcast, up to {exact(broadcasts)} of them" if broadcasts else ""
         return f"None of the {len(there)} rows interrupts a CPU{more}."
     if len(sent) == 1:
-        return f"All {len(there)} rows send {exact(sent.pop())} IPIs."
+        all_rows = "Both rows" if len(there) == 2 else f"All {len(there)} rows"
+        return f"{all_rows} send {exact(sent.pop())} IPIs."
     return f"Between {exact(min(sent))} and {exact(max(sent))} IPIs are sent, by the likely costs."
 
 

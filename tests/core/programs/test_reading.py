@@ -84,6 +84,8 @@ def test_parameters_stand_for_their_values(tmp_path: Path) -> None:
     found = read_file(file).program({"many": 5, "size": "4M"})
     assert found.processes["A"].threads[1].count == 5
     assert found.memory["heap"].size == 4 << 20
+    with pytest.raises(ShootdownError, match=r"size: '3' for \$many is no size such as 4K"):
+        read(tmp_path, text.replace('"$size"', '"$many"'))
 
 
 def test_a_process_may_be_nothing_but_its_further_threads() -> None:

@@ -139,7 +139,7 @@ def test_a_comparison_is_answered_by_its_largest_ratio() -> None:
     [
         ([result(counts={"sync_ipis": 9, "redundant_sync_ipis": 4, "interrupted_cpus": 3})], "7.0 sends 9 IPIs, 4 of"),
         ([result(), result("7.1")], "None of the 2 rows interrupts a CPU."),
-        ([result(counts={"flush_ipis": 5}), result("7.1", counts={"flush_ipis": 5})], "All 2 rows send 5 IPIs."),
+        ([result(counts={"flush_ipis": 5}), result("7.1", counts={"flush_ipis": 5})], "Both rows send 5 IPIs."),
         ([refused("5.4", "no such release")], "Nothing can be run: no such release."),
     ],
 )  # fmt: skip
