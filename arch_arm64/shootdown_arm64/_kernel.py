@@ -111,6 +111,14 @@ CHANGES: tuple[Change, ...] = (
         source="the oracle: VAE1IS besides the gather's VALE1IS on 6.12 and 7.2; 78fc63ffa781 says 5.19",
     ),
     Change(
+        commit="d0637c505f8a",
+        subject="arm64: enable THP_SWAP for arm64",
+        mainline="6.0-rc1",
+        sets={"thp_swap": "yes"},
+        note="with 4K pages; until 6.9 not on hardware with MTE",
+        source="arch/arm64/Kconfig of 6.5 and 7.0; 20220524071403.128644-1-21cnbao@gmail.com, whose v3 it is",
+    ),
+    Change(
         commit="cd7f176aea5f",
         subject="arm64/mm: try VMA lock-based page fault handling first",
         mainline="6.4-rc1",
@@ -298,7 +306,13 @@ def configure(kernel: Kernel) -> Kernel:
             f"va_bits={kernel.va_bits} with pages of {kernel.page_size >> 10}K: there is "
             f"{', '.join(map(str, possible))}; set kernel.page_size too"
         )
-    return attrs.evolve(kernel, pmd_sharing=kernel.pmd_sharing and why_no_sharing(kernel) is None)
+    return attrs.evolve(
+        kernel,
+        pmd_sharing=kernel.pmd_sharing and why_no_sharing(kernel) is None,
+        thp_swap=kernel.thp_swap
+        if kernel.page_size == 4096
+        else "no",  # ARCH_WANTS_THP_SWAP if ARM64_4K_PAGES
+    )
 
 
 def why_no_sharing(kernel: Kernel) -> str | None:

@@ -39,6 +39,14 @@ CHANGES: tuple[Change, ...] = (
         source="the source of 5.10.262",
     ),
     Change(
+        commit="bd4c82c22c36",
+        subject="mm, THP, swap: delay splitting THP after swapped out",
+        mainline="5.10",
+        sets={"thp_swap": "yes"},
+        note="in 4.14 already; arch/x86/Kconfig selects ARCH_WANTS_THP_SWAP for X86_64",
+        source="arch/x86/Kconfig and mm/Kconfig of 6.5 and 7.0",
+    ),
+    Change(
         commit="2c91bd4a4e2e",
         subject="mm: speed up mremap by 20x on large regions",
         mainline="5.10",

@@ -122,6 +122,7 @@ def configure(kernel: Kernel) -> Kernel:
         # With PAE pgd_alloc() populates all of user space with PMD tables, and huge_pte_alloc() shares only where
         # the PUD entry is none: after a munmap() that freed a whole 1 GiB, which no program here does first.
         pmd_sharing=kernel.pmd_sharing and is_64bit,
+        thp_swap=kernel.thp_swap if is_64bit else "no",
         rcu_table_free=own.paravirt or pt_reclaim or not own.table_free_needs_paravirt,
     )
 

@@ -146,6 +146,27 @@ class Reclaim:
                     self.flush(batch)
                     self._put(batch.freed, 0)
 
+    def swap_huge(self, batch: CountedBatch, first: int) -> None:
+        """Write shrink_folio_list() of a huge page that is dirty: it is written whole, where the kernel swaps it so.
+
+        Its entry is split for try_to_unmap() (TTU_SPLIT_HUGE_PMD), which clears each entry of the table then. Otherwise
+        the page is split first, and each part is written.
+
+        Args:
+            batch: the variables.
+            first: its first base page.
+        """
+        pages = self.calls.table_pages
+        with self.asm.because(_RECLAIM):
+            if self.kernel.thp_swap == "yes":
+                self.calls.split_thp()
+                self.page_tables.try_to_unmap_one(CountedEntries(self.gathers, pages, first), batch)
+                self.asm.work("reclaim_ns", 1, text="isolate the page, add it to the swap cache, free it")
+                self.flush(batch)
+                return
+            self.calls.split_folio()
+        self.shrink_folio_list(pages, batch, writes=True)
+
     @contextmanager
     def _full(self, variable: int, most: int) -> Iterator[None]:
         """Add one to a variable, and run the steps within if that is the most: it counts from zero again then."""
@@ -223,20 +244,31 @@ class Reclaim:
 
     def madvise_free_huge(self, count: int, first: int, last: int) -> None:
         """Write madvise_free_huge_pmd() of so many huge pages among the base pages from `first` to before `last`."""
+        self.calls.calls.madvise_free_huge_pmd(
+            lambda: self._change_huge(count, first, last, "make the huge entries old and clean")
+        )
 
-        def free() -> None:
-            self.gathers.change_page_size(OUTER, huge=True)
-            self.asm.work("zap_huge_ns", count, text="make the huge entries old and clean", keeps=True)
-            self.gathers.cleared(count, huge=True, by="pmdp_invalidate")
-            self.calls.invalidate_pmds(count)
-            self.gathers.remove_huge_entry(OUTER, first, last)
-            self.gathers.change_page_size(OUTER, huge=False)
-
-        self.calls.calls.madvise_free_huge_pmd(free)
+    def _change_huge(self, count: int, first: int, last: int, text: str) -> None:
+        """Write that so many huge entries are invalidated, changed, and told to the gather."""
+        self.gathers.change_page_size(OUTER, huge=True)
+        self.asm.work("zap_huge_ns", count, text=text, keeps=True)
+        self.gathers.cleared(count, huge=True, by="pmdp_invalidate")
+        self.calls.invalidate_pmds(count)
+        self.gathers.remove_huge_entry(OUTER, first, last)
+        self.gathers.change_page_size(OUTER, huge=False)
 
     @function("madvise_cold_or_pageout_pte_range", "mm/madvise.c")
-    def make_old(self, pages: int, first: int, last: int) -> None:
-        """Write what MADV_PAGEOUT does to young entries before 2864f3d0f583: they become old, through the gather."""
+    def make_old(self, pages: int, first: int, last: int, *, huge: bool = False) -> None:
+        """Write what MADV_PAGEOUT does to young entries before 2864f3d0f583: they become old, through the gather.
+
+        Args:
+            pages: how many pages they map.
+            first, last: the base pages that those are among.
+            huge: a huge entry maps them.
+        """
+        if huge:
+            self._change_huge(1, first, last, "make the huge entry old")
+            return
         asm = self.asm
         asm.work("zap_ns", pages, text="make the entries old")
         self.gathers.cleared(pages, huge=False, first=first)

@@ -59,8 +59,8 @@ class Cut:
         collapses: some statement collapses its pages into huge ones.
         splits: some statement splits its VMA: it unmaps a part, or changes the rights to one.
         reads: some statement may read a page, or map the zero page, before the page is written.
-        frees: some statement lets reclaim drop pages of it (MADV_FREE), where it is thp memory: what is split there is
-            no part of a huge page any more.
+        frees: some statement reclaims pages of it, or lets reclaim drop them (MADV_FREE), where it is thp memory: what
+            is split there is no part of a huge page any more.
     """
 
     memory: Memory
@@ -107,6 +107,11 @@ def collapses(one: Statement) -> bool:
     return one.verb == "khugepaged" or (one.verb == "madvise" and one.word == "COLLAPSE")
 
 
+def swaps(one: Statement) -> bool:
+    """Whether a statement reclaims pages, so that huge ones become base pages."""
+    return one.verb == "reclaim" or one.word == "PAGEOUT"
+
+
 def misfit(program: Program, page_size: int) -> str | None:
     """Return why places don't fit the kernel's page size, or None if they do."""
     for memory in program.memory.values():
@@ -144,9 +149,9 @@ def misfit_of_pieces(program: Program, page_size: int, table_pages: int) -> str 
 
 
 def misfit_of_freed(program: Program, page_size: int, table_pages: int) -> str | None:
-    """Return which statement takes a part of a huge page beside MADV_FREE, which would have to split it another way."""
+    """Return which statement takes a part of a huge page beside reclaim, which would have to split it another way."""
     statements = [one for _, _, one in program.statements() if one.place and one.verb not in ("touch", "gup")]
-    freed = {one.place.memory for one in statements if one.word == "FREE" and one.place}
+    freed = {one.place.memory: one for one in statements if one.place and (one.word == "FREE" or swaps(one))}
     for one in statements:
         assert one.place is not None
         memory = program.memory[one.place.memory]
@@ -154,11 +159,13 @@ def misfit_of_freed(program: Program, page_size: int, table_pages: int) -> str |
             continue
         ends = {*pages_of(one.place, page_size), one.place.piece // page_size}
         ends -= set(pages_of(memory.whole, page_size))
-        if any(end % table_pages for end in ends) and (one.word != "FREE" or one.place.piece):
-            size = size_text(table_pages * page_size)
+        if any(end % table_pages for end in ends) and (
+            one.word not in ("FREE", "PAGEOUT") or one.place.piece
+        ):
+            size, why = size_text(table_pages * page_size), freed[memory.name]
             return (
-                f"{one.at}: `{one.text:.60}`: where FREE is about {memory.name}, what else is done is counted of whole "
-                f"huge pages, of {size}"
+                f"{one.at}: `{one.text:.60}`: where {why.word or why.verb} is about {memory.name}, what else is done "
+                f"is counted of whole huge pages, of {size}"
             )
     return None
 
@@ -171,7 +178,7 @@ def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = Fa
         page_size: bytes of a base page.
         table_pages: base pages that a PTE table maps.
         counts: how many pages are mapped is counted: those are apart that other accesses touch, and single huge pages
-            where a process forks, as each may be split by a write.
+            where a process forks, as each may be split by a write, or reclaims them.
 
     Raises:
         ShootdownError: patterns touch the same pages in a way that is not counted, or there are too many areas.
@@ -183,9 +190,8 @@ def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = Fa
         if memory.kind in _UNCUT:
             continue
         about = [one for _, _, one in program.statements() if one.place and one.place.memory == memory.name]
-        cutter = _Cutter(
-            memory, about, page_size, table_pages, counts=counts, splits=forks and memory.kind == "thp"
-        )
+        single = memory.kind == "thp" and (forks or (counts and any(map(swaps, about))))
+        cutter = _Cutter(memory, about, page_size, table_pages, counts=counts, splits=single)
         found[memory.name] = Cut(
             memory,
             tuple(cutter.areas(total)),
@@ -196,7 +202,7 @@ def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = Fa
                 one.verb in ("munmap", "mprotect") and one.place and one.place.hi - one.place.lo < memory.size
                 for one in about
             ),
-            memory.kind == "thp" and any(one.word == "FREE" for one in about),
+            memory.kind == "thp" and any(one.word == "FREE" or swaps(one) for one in about),
         )
         total += len(found[memory.name].areas)
         if total > MOST_AREAS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shootdown._programs.areas import collapses
+from shootdown._programs.areas import collapses, swaps
 from shootdown._programs.exits import check_counted_exits, check_exits
 from shootdown._programs.monitored import check_monitored
 from shootdown._programs.program import (
@@ -167,11 +167,8 @@ def check_counted(program: Program) -> None:
             raise one.wrong(
                 f"mremap() moves one VMA, and `{parted[0]:.40}` makes several of {one.place.memory}"
             )
-        huge = one.place and program.memory[one.place.memory].kind == "thp"
-        if huge and (one.verb == "reclaim" or one.word == "PAGEOUT"):
-            raise one.wrong(
-                "of thp memory it is explored, not counted: whether a huge page is swapped whole depends on the swap",
-            )
+        if swaps(one) and one.place and program.memory[one.place.memory].kind == "thp":
+            _check_swapped(program, one, one.place.memory)
         own = one.place and program.memory[one.place.memory].each == "thread"
         if own and one.verb in ("truncate", "punch", "mkclean"):
             raise one.wrong(f"`{one.verb}` of memory that each thread has one of is not counted yet")
@@ -190,6 +187,22 @@ def check_counted(program: Program) -> None:
             raise one.wrong(
                 "where a process forks, thp memory is touched whole: how many pages of a huge one are copied is not "
                 "counted otherwise",
+            )
+
+
+def _check_swapped(program: Program, one: Statement, memory: str) -> None:
+    """Refuse what is not counted beside reclaim of thp memory."""
+    what = one.word if one.verb == "madvise" else one.verb
+    for _, _, other in program.statements():
+        if other.verb == "fork":
+            raise one.wrong(f"{what} of thp memory where a process forks is not counted yet")
+        if other.place is None or other.place.memory != memory:
+            continue
+        if other.word == "FREE" or other.verb in ("mremap", "each"):
+            raise one.wrong(f"{what} of thp memory beside `{other.text:.40}` is not counted yet")
+        if other.verb == "touch" and other.pattern.how != "all":
+            raise one.wrong(
+                f"{what} of thp memory is counted where it is touched whole: not `{other.text:.40}`"
             )
 
 

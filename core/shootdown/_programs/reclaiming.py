@@ -70,7 +70,11 @@ class Reclaiming:
 
         The LRU list of anonymous pages comes first. Files have another, as have pages that MADV_FREE made clean.
         """
+        areas = tuple(map(_whole, areas))
         for area in areas:
+            if area.folio >= 0 and area.lo == area.folio * here.table_pages:
+                with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
+                    self._swap_huge(here, here.parts_of(area.folio), batch)
             self._shrink_dirty(here, area, batch)
         for area in areas:
             self._shrink_clean(here, area, batch, limit=LIST_PAGES)
@@ -102,11 +106,11 @@ class Reclaiming:
         following = dict(pairwise(areas))
         with self._reclaim.advice("MADV_PAGEOUT"):
             for _, some in groupby(areas, lambda area: area.table if area.table >= 0 else ~area.number):
-                part = list(some)
+                part = list(map(_whole, some))
                 if part[0].table < 0:
                     self._page_out_tables(here, part[0], batch)
                 elif any(area.pages for area in part):
-                    self._page_out_parts(here, part, batch)
+                    self._page_out_folio(here, part, batch)
                 self.mapped.where_vma_ends(here, part[-1], following.get(part[-1]), self._reclaim.next_vma)
 
     @contextmanager
@@ -132,6 +136,36 @@ class Reclaiming:
             with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
                 self.sharing.leave(area)
                 self.mapped.put(self.mapped.cell(STATE, area), own)
+
+    def _page_out_folio(self, here: Cut, part: Sequence[Area], batch: CountedBatch) -> None:
+        """Write MADV_PAGEOUT of areas in one page table, or of a huge page in its place: a part of one splits it."""
+        folio, done = part[0].folio, self.model.label()
+        if folio >= 0:
+            with self.mapped.if_equal(self.mapped.folio_of(here, part[0]), HUGE):
+                if sum(area.pages for area in part) == here.table_pages:
+                    if self.model.kernel.pageout_clears_young:
+                        first, pages = folio * here.table_pages, here.table_pages
+                        self._reclaim.make_old(pages, first, first + pages, huge=True)
+                    self._swap_huge(here, part, batch)
+                    self._reclaim.end_list(batch)
+                    self.asm.jump(done)
+                else:
+                    self._become_small(here, part[0])
+                    self._reclaim.calls.split_folio()
+        self._page_out_parts(here, part, batch)
+        self.asm.place(done)
+
+    def _become_small(self, here: Cut, area: Area) -> None:
+        """Note that a page table takes a huge page's place."""
+        self.mapped.put(self.mapped.folio_of(here, area), SMALL)
+        self.mapped.put(self.mapped.table_of(here, area), 1)
+
+    def _swap_huge(self, here: Cut, parts: Sequence[Area], batch: CountedBatch) -> None:
+        """Write the reclaim of a huge page, which leaves swap entries in a page table."""
+        self._become_small(here, parts[0])
+        for area in parts:
+            self.mapped.put(self.mapped.cell(STATE, area), NONE)
+        self._reclaim.swap_huge(batch, parts[0].folio * here.table_pages)
 
     def _page_out_parts(self, here: Cut, part: Sequence[Area], batch: CountedBatch) -> None:
         """Write MADV_PAGEOUT of areas in one page table: what lies in one VMA is a list."""
@@ -228,10 +262,9 @@ class Reclaiming:
             else:
                 with self._if_written(parts, PRESENT):  # the dirty bit of a huge entry is that of each page
                     pass
-                self.mapped.put(self.mapped.folio_of(here, area), SMALL)
-                self.mapped.put(self.mapped.table_of(here, area), 1)
+                self._become_small(here, area)
                 self._reclaim.calls.split_folio()
-        self._free_area(attrs.evolve(area, pages=area.hi - area.lo, first=area.lo, last=area.hi))
+        self._free_area(_whole(area))
         self.asm.place(done)
 
     @contextmanager
@@ -265,3 +298,10 @@ class Reclaiming:
                 with self._unless_shared(here, area), self.mapped.if_pages(here, area, cached=True):
                     self._reclaim.migrate_pages(area.pages, batch)
         self._reclaim.end_migration(batch)
+
+
+def _whole(area: Area) -> Area:
+    """Return an area of which all pages are touched, if it is a part of a huge page: one fault maps them all."""
+    if area.folio < 0:
+        return area
+    return attrs.evolve(area, pages=area.hi - area.lo, first=area.lo, last=area.hi)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from shootdown._machine.machine import Machine
 from shootdown._programs import hugetlb
-from shootdown._programs.areas import collapses, cut, misfit, misfit_of_freed, misfit_of_pieces
+from shootdown._programs.areas import collapses, cut, misfit, misfit_of_freed, misfit_of_pieces, swaps
 from shootdown._programs.cast import turns
 from shootdown._programs.checking import check_counted
 from shootdown._programs.language import size_text
 from shootdown._programs.monitored import misfit_of_monitor
-from shootdown._programs.program import Program
+from shootdown._programs.program import Program, Statement
 from shootdown._programs.reading import Source
 from shootdown._programs.timed import build
 from shootdown._values.kernel import Kernel
@@ -70,6 +70,8 @@ def _refusal(program: Program, setting: Setup) -> str | None:
                     f"{size_text(table)} here, and within one; or, where the kernel moves whole tables "
                     "(kernel.mremap_moves_tables), of what is whole tables that every statement treats alike"
                 )
+        if swaps(one) and one.place and program.memory[one.place.memory].kind == "thp":
+            reason = reason or _no_thp_swap(one, setting.kernel)
         reason = reason or misfit_of_monitor(one, setting.kernel)
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
         if of_hugetlb and one.verb == "madvise":
@@ -77,6 +79,16 @@ def _refusal(program: Program, setting: Setup) -> str | None:
         elif of_hugetlb and one.verb == "mremap":
             reason = reason or needs_mremap(setting)
     return reason
+
+
+def _no_thp_swap(one: Statement, kernel: Kernel) -> str | None:
+    """Return why reclaim of huge pages is not counted, or None if it is."""
+    if kernel.thp_swap != "unknown":
+        return None
+    return (
+        f"{one.at}: `{one.text:.60}`: whether {kernel.release} swaps huge pages whole here is not known; say so, by "
+        "--set kernel.thp_swap=yes or no"
+    )
 
 
 def _moves_tables(program: Program, name: str, kernel: Kernel, table_pages: int) -> bool:

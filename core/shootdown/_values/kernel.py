@@ -310,6 +310,12 @@ class Kernel:
         "reclaim frees pages 31 at a time (PAGEVEC_SIZE), after a flush of what it has unmapped until then; otherwise "
         "at the end of its list",
     )
+    thp_swap: Literal["unknown", "no", "yes"] = switch(
+        "no",
+        "a transparent huge page is swapped whole (CONFIG_THP_SWAP, to a swap device that has so much room in a row); "
+        "otherwise it is split before; unknown: its reclaim is not counted",
+        choices=("unknown", "no", "yes"),
+    )
     batched_flushes_counted: bool = switch(
         False,
         "mm->tlb_flush_batched counts: who flushes what reclaim has unmapped does not forget what it unmaps meanwhile",

@@ -465,7 +465,7 @@ def test_invlpgb_flushes_a_list_by_one_instruction() -> None:
     ("do", "kind", "told"),
     [
         ("madvise heap FREE", "file", "MADV_FREE of file memory is not known yet: only of anonymous"),
-        ("reclaim heap", "thp", "of thp memory it is explored, not counted"),
+        ("migrate heap", "thp", "of thp memory is not known yet"),
         ("fork B; reclaim heap", "anonymous", "heap may be mapped by several processes"),
     ],
 )

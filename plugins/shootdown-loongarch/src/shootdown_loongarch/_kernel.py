@@ -64,7 +64,11 @@ def configure(kernel: Kernel) -> Kernel:
     if (kernel.page_size, va_bits) not in BY_LAYOUT:
         va_bits = DEFAULT_VA_BITS[kernel.page_size]
     return attrs.evolve(
-        kernel, pmd_sharing=False, va_bits=va_bits, arch=attrs.evolve(kernel.arch, va_bits=va_bits)
+        kernel,
+        pmd_sharing=False,
+        thp_swap="unknown",  # ARCH_WANTS_THP_SWAP is selected in 7.0, and not in 6.5
+        va_bits=va_bits,
+        arch=attrs.evolve(kernel.arch, va_bits=va_bits),
     )
 
 

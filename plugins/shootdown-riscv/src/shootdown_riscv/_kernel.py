@@ -98,6 +98,13 @@ class RiscvKernel:
 
 CHANGES: tuple[Change, ...] = (
     Change(
+        commit="87f81e66e2e8",
+        subject="riscv: enable THP_SWAP for RV64",
+        mainline="6.1-rc1",
+        sets={"thp_swap": "yes"},
+        source="20220829145742.3139-1-jszhang@kernel.org; arch/riscv/Kconfig of 6.5 and 7.0",
+    ),
+    Change(
         commit="before v5.10",
         subject="riscv frees page tables at once and has no GUP-fast",
         mainline="5.10",

@@ -41,6 +41,7 @@ def configure(kernel: Kernel) -> Kernel:
         merge_vmas=True,  # MMU_GATHER_MERGE_VMAS
         gather_pages=False,  # MMU_GATHER_NO_GATHER
         batched_unmap=False,  # ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH is not selected
+        thp_swap="unknown",  # ARCH_WANTS_THP_SWAP is selected in 7.0, and not in 6.5
         thp_zap_flushes=False,  # pmdp_huge_get_and_clear_full() flushes lazily
         thp_mprotect_flushes=True,  # pmdp_invalidate() is pmdp_xchg_direct()
     )
