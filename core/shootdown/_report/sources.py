@@ -18,12 +18,13 @@ def where(kernel: str, function: str, file: str) -> str:
 
 
 def link(kernel: str, function: str, file: str) -> str:
-    """Return the address of a kernel function in a release, or an empty text."""
-    if not file or _RELEASE.fullmatch(kernel) is None:
+    """Return the address of a kernel function in a release, or an empty text; of a patched one as it was before."""
+    release = kernel.partition("+")[0]
+    if not file or _RELEASE.fullmatch(release) is None:
         return ""
-    found = place(kernel, function, file)
+    found = place(release, function, file)
     path, line = found if found is not None else (file, 0)
-    return f"{_TREE}/{path}?h=v{kernel}{f'#n{line}' if line else ''}"
+    return f"{_TREE}/{path}?h=v{release}{f'#n{line}' if line else ''}"
 
 
 def commit_link(name: str) -> str:

@@ -14,6 +14,7 @@ from shootdown._report.document_text import markdown, plain
 from shootdown._report.lanes import story_lines
 from shootdown._report.report import report
 from shootdown._report.results import read_result, result_of, story_of
+from shootdown._report.sources import link
 from shootdown._values.errors import ShootdownError
 
 COMMAND = "shootdown compare hugetlb-munmap --json"
@@ -163,6 +164,12 @@ def test_who_sends_the_interrupts_is_told_with_file_and_line_of_a_release_that_w
     assert "huge_pmd_unshare() sends all 6 IPIs for munmap; 6 of all are redundant." in text
     assert "mm/hugetlb.c:" in text
     assert "?h=v7.3.4#n" in text
+
+
+def test_a_function_of_a_patched_kernel_is_linked_where_the_patch_found_it() -> None:
+    asked = "huge_pmd_unshare", "mm/hugetlb.c"
+    assert link("7.0+skip-redundant-sync", *asked) == link("7.0", *asked) != ""
+    assert link("proposal:skip-redundant-sync", *asked) == link("6.1.158-amd64", *asked) == ""
 
 
 def test_a_what_if_and_each_remark_are_named() -> None:
