@@ -31,6 +31,7 @@ _EVENTS = (
     b"ipi_send_cpumask: cpumask=00000000,0000ffff callsite=a+0x1 callback=flush_tlb_func+0x0",
     b"ipi_raise: target_mask=00000000,00000004 (Function call interrupts)",
     b"sys_enter: NR 11 (7f00, 1000)", b"sys_munmap(addr: 7f00, len: 1000)", b"sys_munmap -> 0x0",
+    b"funcgraph_entry:                   |  tlb_finish_mmu() {", b"funcgraph_exit:       + 12.000 us  |  }",
     b"sched_switch: prev_comm=a ==> next_comm=b", b"irq_disable: caller=flush_tlb_mm_range+0x1 parent=ptep_clear_flush+0x4",
 )  # fmt: skip
 _HEADS = (b"CPU0 CPU1 CPU2\n", b"  CPU0\n", b"")
@@ -50,6 +51,10 @@ _LINES = (
     b"[ 1.0] smp: csd: Detected non-responsive CSD lock (#1) on CPU#9, waiting 5000000123 ns for CPU#3 f+0x0/0x1(0x0).\n",
     b"watchdog: BUG: soft lockup - CPU#28 stuck for 22s! [kworker/28:1:1760]\n",
     b"CPU: 28 PID: 1760 Comm: kworker/28:1 Not tainted 6.10.0-rc5 #95\n", b"RIP: 0010:smp_call_function_many_cond+0x1/0x2\n",
+    b" 0)               |  unmap_region() {\n", b" 0)   0.500 us    |    flush_tlb_func();\n", b" 0) + 10.500 us   |  }\n",
+    b" 0) ! 110.000 us  |  } /* tlb_finish_mmu */\n", b" 0)   ==========> |\n", b" 0)   <========== |\n",
+    b" 0)  a-1    =>  b-2 \n", b" 0)               |  /* tlb_flush: pages:1 reason:remote ipi send (4) */\n",
+    b"@us[a, 4]: \n", b"@s[a]: count 2, average 3, total 6\n", b"(..., 0) 5 |@@|\n", b"-TLB: 1 2 3 TLB shootdowns\n",
     b"7276 -13.2% 6315 -13.0% 6328 will-it-scale.per_thread_ops\n", b"Linux version 6.1.0\n", b"Dear all,\n",
 )  # fmt: skip
 _WORDS = (b"tlb_flush:", b"pages:", b"reason:", b"[000]", b"=>", b"@[", b"]: ", b"TLB:", b"CPU0", b"%", b"\t", b"\0",
