@@ -57,7 +57,9 @@ class GraphsPart:
                 "and other tasks are in it"
             )
         if not self.flushes:
-            found.append(f"{SENT}: functions don't tell; record the event tlb:tlb_flush too")
+            found.append(
+                f"{SENT}: functions don't tell; record the event tlb:tlb_flush too, where there is one"
+            )
         elif self.sends:
             found.append("how many targets each shootdown has: the lines of this tracer tell no task")
         if any(not path for _, _, path in self.times):

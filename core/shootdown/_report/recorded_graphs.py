@@ -25,7 +25,9 @@ def graphs(part: GraphsPart, width: int) -> Iterator[str]:
     calls = sum(part.functions.values())
     known = sum(times.count for times in part.times.values())
     text = f"{count_of(calls, 'call')} of {count_of(len(part.functions), 'function')} (function_graph); "
-    text += f"{exact(known)} of them of flushes, each from its beginning to its end."
+    text += (
+        f"{exact(known)} of them of functions that send, wait or flush, each from its beginning to its end."
+    )
     if part.unfinished or part.headless:
         text += (
             f" {exact(part.unfinished)} more have no end and {exact(part.headless)} no beginning in the trace, and are "
@@ -65,7 +67,9 @@ def graphs(part: GraphsPart, width: int) -> Iterator[str]:
         yield from paragraph(f"{len(more)} more rows with {count_of(count, 'call')} took less time.", width)
     if not rows:
         shown = ", ".join(f"{name} {exact(count)}" for name, count in list(part.functions.items())[:6])
-        yield from paragraph(f"No function of a flush is among them: {shown}.", width, rest="  ")
+        yield from paragraph(
+            f"No function that sends, waits or flushes is among them: {shown}.", width, rest="  "
+        )
     sends = sorted(part.sends.items(), key=lambda pair: -pair[1])
     yield from listed(
         "Shootdowns, as far as tlb_flush events stand among the functions:",

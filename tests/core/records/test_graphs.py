@@ -167,5 +167,7 @@ def test_a_damaged_line_is_counted_and_the_others_are_kept(recorded: Read, damag
 
 def test_a_trace_of_other_functions_says_so(recorded: Read) -> None:
     other = graph(recorded("  0)   0.500 us    |  vfs_read();\n"))
-    assert "No function of a flush is among them: vfs_read 1." in "\n".join(graphs(other, 80))
+    assert "No function that sends, waits or flushes is among them: vfs_read 1." in "\n".join(
+        graphs(other, 80)
+    )
     assert max(map(len, graphs(graph(recorded(TEXT)), 80))) <= 80
