@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -10,7 +11,7 @@ from itertools import pairwise
 from shootdown._compliance import capabilities
 from shootdown._compliance.casts import CASTS
 from shootdown._compliance.lowered import Machine, flushes, machines
-from shootdown._compliance.protocol import followed
+from shootdown._compliance.protocol import every_flush
 from shootdown._compliance.stage import Stage, StuckError
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
@@ -51,15 +52,13 @@ def _all_can_be_written(subject: Subject) -> Iterator[Said]:
 def _of(about: str, subject: Subject) -> Iterator[Said]:
     """Follow the paths of all flushes, and yield the mistakes of one kind."""
     seen: dict[tuple[str, str], list[str]] = {}
-    count = 0
-    for machine in machines(subject)[0]:
-        for flush in machine.flushes:
-            count += 1
-            for mistake in followed(flush).mistakes:
-                if mistake.about == about:
-                    seen.setdefault((flush.request.name, mistake.text), []).append(machine.where)
+    every = every_flush(subject)
+    for machine, flush, paths in every:
+        for mistake in paths.mistakes:
+            if mistake.about == about:
+                seen.setdefault((flush.request.name, mistake.text), []).append(machine.where)
     yield from _told(subject, seen)
-    yield Tried(count, "flushes, along every path")
+    yield Tried(len(every), "flushes, along every path")
 
 
 def _told(subject: Subject, seen: dict[tuple[str, str], list[str]]) -> Iterator[Finding]:
@@ -80,11 +79,12 @@ def _steps_are_in_order(subject: Subject) -> Iterator[Said]:
 def _locks_balance(subject: Subject) -> Iterator[Said]:
     yield from _of("locks", subject)
     seen: set[str] = set()
-    for machine in machines(subject)[0]:
-        nested: dict[tuple[int, int], str] = {}
-        for flush in machine.flushes:
-            for pair, step in followed(flush).nested.items():
-                nested.setdefault(pair, f"{flush.request.name}: {step}")
+    by_machine: dict[Machine, dict[tuple[int, int], str]] = {}
+    for machine, flush, paths in every_flush(subject):
+        nested = by_machine.setdefault(machine, {})
+        for pair, step in paths.nested.items():
+            nested.setdefault(pair, f"{flush.request.name}: {step}")
+    for machine, nested in by_machine.items():
         text = _crossed(nested)
         if text and text not in seen:
             seen.add(text)
@@ -133,7 +133,12 @@ def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
     names: dict[str, str] = {}
     costs: dict[tuple[str, str, str], None] = {}
     ceilings: dict[str, None] = {}
+    twice: dict[str, None] = {}
     for machine in machines(subject)[0]:
+        if machine.flushes and (number := _first_twice(machine.lowering.numbers_below)) is not None:
+            twice[f"{machine.where}: numbers_below has {number} twice: each CPU has a number of its own"] = (
+                None
+            )
         for flush in machine.flushes:
             ceilings |= dict.fromkeys(_beyond_the_tlb(machine, flush.rows()))
             for name in flush.code.instructions:
@@ -149,7 +154,7 @@ def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
                 f"{subject.plugin}: {first}: an instruction is called {name!r}: results list it, so name it in lower "
                 "case, digits and underscores, such as tlbi_vae1is"
             )
-    for text in ceilings:
+    for text in (*ceilings, *twice):
         yield Finding(f"{subject.plugin}: {text}")
     for platform, name, kind in costs:
         yield Finding(
@@ -157,6 +162,10 @@ def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
             "with its source"
         )
     yield Tried(len(names), "names of instructions")
+
+
+def _first_twice(numbers: Iterable[int]) -> int | None:
+    return next((number for number, count in Counter(numbers).items() if count > 1), None)
 
 
 def _beyond_the_tlb(machine: Machine, rows: list[list[int]]) -> Iterator[str]:

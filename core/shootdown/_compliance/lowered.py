@@ -352,5 +352,6 @@ def _key(machine: Machine) -> object:
 
 
 def _rules(lowering: Lowering) -> object:
-    """Return what decides on the drops of flushes and switches, besides their steps."""
-    return lowering.mm, lowering.geometry, lowering.machine_locks, what_matters(lowering)
+    """Return what decides on the drops and counts of flushes and switches, besides their steps."""
+    calls = lowering.reach_of_calls, lowering.numbers_below
+    return lowering.mm, lowering.geometry, lowering.machine_locks, calls, what_matters(lowering)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shootdown._compliance.lowered import Flush
+from shootdown._compliance.lowered import Flush, Machine, machines
+from shootdown._compliance.subject import Subject
 from shootdown._machine import ops as o
 from shootdown._machine.courses import after
 from shootdown._machine.steps.row import BY_MM, Use
@@ -33,6 +34,8 @@ _ALIEN = steps_that(lambda row: row.over) | {
 _BROADCASTS = (o.CALL_BROADCAST,)
 #: Calls whose targets execute what their handler says, whatever their tlb_gen.
 _EXECUTING = (o.CALL_INVALIDATE, o.CALL_INVALIDATE_MASKED)
+#: Units that are counted in strides of the range.
+_STRIDES = o.PER_STRIDE | o.PER_RANGE_DIGIT | o.PER_PMD | o.ONE_STRIDE | o.MORE_STRIDES
 #: More states than any flush has that was written by hand.
 _MOST = 50_000
 
@@ -65,6 +68,7 @@ class _Known(NamedTuple):
         waited: the call that was waited for last; 0 for none.
         itself: this CPU is among the targets.
         told: what the targets will execute is counted.
+        ranged: the flush is of a range, or of everything, as the last branch on that has it; None before one.
     """
 
     begun: bool
@@ -77,6 +81,7 @@ class _Known(NamedTuple):
     waited: int
     itself: bool = False
     told: bool = False
+    ranged: bool | None = None
 
 
 class Mistake(NamedTuple):
@@ -97,10 +102,23 @@ class Followed(NamedTuple):
     Args:
         mistakes: what is wrong on them, each mistake once.
         nested: by a lock that is held and one that is taken then, the step that does so.
+        ranged: by step, whether the flush is of a range there, as far as branches tell; both where paths join.
     """
 
     mistakes: list[Mistake]
     nested: dict[tuple[int, int], str]
+    ranged: dict[int, set[bool | None]]
+
+
+def every_flush(subject: Subject) -> tuple[tuple[Machine, Flush, Followed], ...]:
+    """Return each flush of the machines that differ, with what its paths are like."""
+    kept: tuple[tuple[Machine, Flush, Followed], ...] | None = subject.__dict__.get("paths of flushes")
+    if kept is None:
+        kept = tuple(
+            (machine, flush, followed(flush)) for machine in machines(subject)[0] for flush in machine.flushes
+        )
+        subject.__dict__["paths of flushes"] = kept
+    return kept
 
 
 def followed(flush: Flush) -> Followed:
@@ -108,6 +126,7 @@ def followed(flush: Flush) -> Followed:
     found: dict[Mistake, None] = {}
     nested: dict[tuple[int, int], str] = {}
     waits: dict[int, bool] = {}
+    ranged: dict[int, set[bool | None]] = {}
     rows, own = flush.rows(), flush.own
     gather = rows[flush.at][1]
     start = (own.start, _Known(False, False, 0, False, frozenset(), 1 << gather, False, 0))
@@ -132,6 +151,7 @@ def followed(flush: Flush) -> Followed:
             found[Mistake(f"{_place(flush, pc)} {text}", about)] = None
         if rows[pc][0] in _ALIEN:
             continue
+        ranged.setdefault(pc, set()).add(known.ranged)
         if STEPS[rows[pc][0]].lock not in (None, Use.RELEASE):
             nested |= {(number, rows[pc][1]): _place(flush, pc) for number, _ in known.held}
         if rows[pc][0] == o.WAIT:
@@ -145,14 +165,24 @@ def followed(flush: Flush) -> Followed:
             found[
                 Mistake(f"its steps have more than {_MOST:,} states: too many branches to follow", "order")
             ] = None
-            return Followed(list(found), nested)
+            return Followed(list(found), nested, ranged)
     if not found and (stuck := _never_ends(seen, leads, ends)):
         found[Mistake(f"{_place(flush, min(stuck))} begins a loop that never ends", "order")] = None
     for pc in (pc for pc, asked in waits.items() if not asked):
         found[
             Mistake(f"{_place(flush, pc)} waits for answers, and no path to it sends anything", "order")
         ] = None
-    return Followed(list(found), nested)
+    for pc in (pc for pc, either in ranged.items() if either == {False} and _by_strides(rows[pc])):
+        found[
+            Mistake(
+                f"{_place(flush, pc)} counts by strides where everything is flushed, which has none", "counts"
+            )
+        ] = None
+    return Followed(list(found), nested, ranged)
+
+
+def _by_strides(step: list[int]) -> bool:
+    return step[0] == o.EXECUTE and bool(step[3] & _STRIDES)
 
 
 def _completes(step: list[int]) -> bool:
@@ -228,6 +258,11 @@ def _wrong(flush: Flush, step: list[int], known: _Known) -> Iterator[tuple[str, 
             yield "asks whether the flush is of a range before one has begun", "order"
     elif op == o.EXECUTE:
         yield from _wrong_count(step, known)
+        if step[3] & o.PER_CALL_BELOW and not flush.lowering.reach_of_calls:
+            yield (
+                "counts for each call that it takes to reach all CPUs, and reach_of_calls is 0: one call reaches any",
+                "counts",
+            )
     elif row.lock is not None:
         yield from _wrong_lock(step, known)
 
@@ -270,11 +305,7 @@ def _wrong_count(step: list[int], known: _Known) -> Iterator[tuple[str, str]]:
             "counts for targets in mm_cpumask; PER_TARGET, and a flush that has begun, belong to that",
             "counts",
         )
-    unit = per & ~(o.PER_TARGET | o.IN_MASK | o.BROADCASTS)
-    if (
-        unit & (o.PER_STRIDE | o.PER_RANGE_DIGIT | o.PER_PMD | o.ONE_STRIDE | o.MORE_STRIDES)
-        and not known.begun
-    ):
+    if _by_strides(step) and not known.begun:
         yield "counts by the strides of a flush that has not begun", "counts"
     if step[2] < 1:
         yield f"counts {step[2]} instructions", "counts"
@@ -299,7 +330,7 @@ def _next(rows: list[list[int]], pc: int, known: _Known) -> Iterator[tuple[int, 
     row = STEPS[op]
     now = known
     if op in (o.FLUSH_BEGIN, o.KERNEL_BEGIN):
-        now = known._replace(begun=True)
+        now = known._replace(begun=True, ranged=None)
     elif op in (o.REQUEST, o.GATHER_ADD, o.GATHER_SLOT):
         now = known._replace(asked=known.asked | 1 << step[1])
     elif op == o.COPY_RANGE:
@@ -324,6 +355,8 @@ def _next(rows: list[list[int]], pc: int, known: _Known) -> Iterator[tuple[int, 
     for then in after(rows, pc):
         if op == o.JUMP_NO_TARGET and then == step[1] and then != pc + 1:
             yield then, now._replace(aimed=False)
+        elif op == o.JUMP_WHOLE:
+            yield then, now._replace(ranged=then != step[1])
         elif op == o.TRY_WRITE and then == step[3]:
             yield then, known
         else:

@@ -19,7 +19,7 @@ SECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "1": (("formats", "rules", "walks", "evidence", "custom"), "Page-table formats"),
     "2": (("kernels", "switches"), "Kernels"),
     "3": (("geometry", "platforms"), "Geometry"),
-    "4": (("flushes",), "Flushes"),
+    "4": (("flushes", "counting"), "Flushes"),
     "5": (("coverage",), "Coverage"),
     "6": (("spaces",), "Address spaces"),
     "7": (("exploring",), "Explorer"),

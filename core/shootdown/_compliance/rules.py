@@ -13,6 +13,8 @@ from shootdown._pagetables.format import EVERY_ACCESS, Deny, Fault, Format, Reas
 
 #: Linux's names of the levels, from the root.
 LINUX = ("pgd", "p4d", "pud", "pmd", "pte")
+#: The widths of registers: a root that fills one may hold more or less than an entry.
+_REGISTERS = (32, 64)
 
 
 def _rules_can_apply(subject: Subject) -> Iterator[Said]:
@@ -182,10 +184,12 @@ def _addresses_fit(format_: Format, title: str) -> Iterator[Said]:
 
 
 def _roots_fit(subject: Subject) -> Iterator[Said]:
+    # One register takes the roots of all formats.
+    aligned = min((_first_bit(entries.address_bits(one.address, 0)) for one in subject.formats), default=0)
     for format_ in subject.formats:
         title = title_of(subject, format_)
         size = format_.table_bytes(0)
-        first = (format_.root_mask & -format_.root_mask).bit_length() - 1
+        first = _first_bit(format_.root_mask)
         if format_.root_mask <= 0:
             yield Finding(f"{title}: root_mask is {format_.root_mask:#x}: no root has an address")
             continue
@@ -194,13 +198,27 @@ def _roots_fit(subject: Subject) -> Iterator[Said]:
                 f"{title}: root_mask begins at bit {first}, but a top table has {size} bytes and may "
                 "lie at any multiple of that"
             )
+        least = min(size.bit_length() - 1, aligned)
+        if first < least:
+            yield Finding(
+                f"{title}: root_mask lets {bits_in_words((1 << least) - (1 << first))} through: a top table has "
+                f"{size} bytes, and no table lies at less than a multiple of {1 << least}"
+            )
         top = format_.root_mask.bit_length()
         if ((1 << top) - (1 << first)) & ~format_.root_mask:
             yield Finding(f"{title}: root_mask {format_.root_mask:#x} has holes")
         address = entries.address_bits(format_.address, 0)
-        if len(format_.levels) > 1 and top < min(address.bit_length(), 32):
-            yield Finding(f"{title}: root_mask ends at bit {top - 1}, below what entries can point to")
+        if len(format_.levels) > 1 and top not in (address.bit_length(), *_REGISTERS):
+            which = "below" if top < address.bit_length() else "above"
+            yield Finding(
+                f"{title}: root_mask ends at bit {top - 1}, {which} what entries can point to: bit "
+                f"{address.bit_length() - 1}"
+            )
         yield Tried(1, "roots")
+
+
+def _first_bit(mask: int) -> int:
+    return (mask & -mask).bit_length() - 1
 
 
 _NEEDS = (capabilities.formats,)
@@ -228,8 +246,9 @@ STATEMENTS = (
     Statement(
         "1.8",
         "A root register holds the address of any top table",
-        "A root whose low bits are cut off is another table.",
-        "`root_mask` begins at log2 of the size of the top table, or at the alignment that the manual asks for.",
+        "A root whose low bits are cut off is another table; so is one with bits of the register that are no address.",
+        "`root_mask` begins at log2 of the size of the top table, or at the alignment that the manual asks for. It "
+        "ends where addresses in entries do, or where the register does: if not, one of the two has another width.",
         _roots_fit,
         _NEEDS,
     ),

@@ -149,6 +149,16 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
         ("1.7", {"address": (Piece(bits(12, 40)), Piece(bits(40, 55)))}, "one address bit in both pieces"),
         ("1.8", {"root_mask": bits(14, 63)}, "root_mask begins at bit 14, but a top table has 4096 bytes"),
         ("1.8", {"root_mask": bits(12, 20)}, "root_mask ends at bit 20"),
+        (
+            "1.8",
+            {"root_mask": bits(12, 51)},
+            "root_mask ends at bit 51, below what entries can point to: bit 63",
+        ),
+        (
+            "1.8",
+            {"root_mask": bits(0, 63)},
+            "root_mask lets bits 0 to 11 through: a top table has 4096 bytes",
+        ),
         ("1.8", {"root_mask": bits(12, 20) | bits(30, 63)}, "has holes"),
         # what is mapped is not found
         (

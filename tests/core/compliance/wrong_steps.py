@@ -349,3 +349,34 @@ class CountsNothing(Good):
 
     def count_all(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
         asm.execute("tbia", 0)
+
+
+class CountsStridesOfEverything(Good):
+    """Everything is counted as a range is."""
+
+    def count_all(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
+        self.count_pages(asm, per)
+
+
+class CountsEverythingInRanges(Good):
+    """The instruction that drops everything is counted for a range, too."""
+
+    def count_pages(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
+        super().count_pages(asm, per)
+        self.count_all(asm, per)
+
+
+class CountsCallsThatReachAll(Good):
+    """Calls are counted by their reach, and no reach is given."""
+
+    native_way = "hypercall"
+
+    def call_below(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        asm.execute("hypercall", 1, ops.PER_CALL_BELOW)
+        super().call_below(asm, g, everything=everything, stride=stride)
+
+
+class OneNumberForTwoCpus(Good):
+    """What runs below knows two CPUs by one number."""
+
+    numbers_below = (0, 64, 64)
