@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from shootdown._batches.journal import SUFFIX, Journal, header_of
+from shootdown._batches.journal import SUFFIX, Header, Journal, header_of
 from shootdown._batches.points import Plan
 from shootdown._batches.running import run_rest
 from shootdown._batches.sweep_file import read_sweep
@@ -34,6 +34,7 @@ class Sweep(Framed):
     before: int
     dropped: int
     _journal: str = attrs.field(repr=False)
+    _header: Header = attrs.field(repr=False)
 
     def __len__(self) -> int:
         """Return how many points there are."""
@@ -45,7 +46,7 @@ class Sweep(Framed):
         return Results(Result.from_dict(row) for row in self._framed())
 
     def _framed(self) -> Iterator[dict[str, Any]]:
-        with Journal(self._journal, header_of(self.plan)) as journal:
+        with Journal(self._journal, self._header) as journal:
             yield from journal.rows()
 
 
@@ -110,4 +111,4 @@ def swept(
             with Cluster(scheduler, header, say) as cluster:
                 run_rest(plan, journal, cluster=cluster, done=done)
         write(Path(out), journal.rows)
-    return Sweep(plan, out, before, dropped, out + SUFFIX)
+    return Sweep(plan, out, before, dropped, out + SUFFIX, header)

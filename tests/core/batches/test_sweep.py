@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import shootdown
+from shootdown._batches import journal
 from shootdown._batches.sweep import swept
 from shootdown._batches.sweep_file import read_sweep
 from shootdown._cli import run
@@ -181,6 +182,17 @@ def test_what_is_done_is_not_run_again(tmp_path: Path) -> None:
     found = swept(read_sweep(TABLES), str(out), workers=1, done=more.append)
     assert (found.before, more) == (12, [])
     assert out.read_bytes() == bytes_before
+
+
+def test_the_rows_of_a_run_are_there_if_the_code_was_changed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "s.jsonl"
+    found = shootdown.sweep(TABLES, out, workers=1)
+    monkeypatch.setattr(journal, "code_digest", lambda: "another")
+    assert len(found.rows) == len(found) == 12
+    with pytest.raises(ShootdownError, match="the code of shootdown or of a plugin has changed"):
+        shootdown.sweep(TABLES, out, workers=1)
 
 
 def test_values_that_contradict_each_other_are_rows_with_the_reason(tmp_path: Path) -> None:
