@@ -8,8 +8,8 @@ from itertools import pairwise
 import attrs
 
 from shootdown._programs.language import size_text
-from shootdown._programs.program import Memory, Program, Statement, within
-from shootdown._programs.touches import Touches, Way, pages_of, way_of
+from shootdown._programs.program import PRIVATE_FILE, Memory, Program, Statement, within
+from shootdown._programs.touches import Some, Touches, Way, pages_of, way_of
 from shootdown._values.errors import ShootdownError
 
 #: The most areas of a program: each is a few steps of each statement about it.
@@ -33,6 +33,8 @@ class Area:
         table: the number of its table within the memory, where it is a part of one; else -1.
         folio: the huge page that it is a part of; -1 for none.
         ways: the accesses that touch its pages, where others touch other pages of the same range; empty: all do.
+        window: equal for areas of a file of which a read fault on one maps the others too, as far as they are in the
+            page cache; None where nothing but what is touched lies so near.
     """
 
     number: int
@@ -46,6 +48,7 @@ class Area:
     table: int = -1
     folio: int = -1
     ways: frozenset[Way] = frozenset()
+    window: tuple[int, int] | None = None
 
 
 @attrs.frozen
@@ -96,6 +99,12 @@ class Cut:
             )
             for area in areas
         )
+
+    def around(self, area: Area) -> tuple[Area, ...]:
+        """Return the other areas that a read fault on an area maps too."""
+        if area.window is None:
+            return ()
+        return tuple(one for one in self.areas if one.window == area.window and one is not area and one.pages)
 
     def parts_of(self, folio: int) -> tuple[Area, ...]:
         """Return the areas that are parts of a huge page."""
@@ -170,7 +179,9 @@ def misfit_of_freed(program: Program, page_size: int, table_pages: int) -> str |
     return None
 
 
-def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = False) -> dict[str, Cut]:
+def cut(
+    program: Program, page_size: int, table_pages: int, *, counts: bool = False, around: int = 1
+) -> dict[str, Cut]:
     """Cut all memory but hugetlb.
 
     Args:
@@ -179,6 +190,7 @@ def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = Fa
         table_pages: base pages that a PTE table maps.
         counts: how many pages are mapped is counted: those are apart that other accesses touch, and single huge pages
             where a process forks, as each may be split by a write, or reclaims them.
+        around: base pages of a file that a read fault maps at once; see `kernel.fault_around`.
 
     Raises:
         ShootdownError: patterns touch the same pages in a way that is not counted, or there are too many areas.
@@ -191,7 +203,7 @@ def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = Fa
             continue
         about = [one for _, _, one in program.statements() if one.place and one.place.memory == memory.name]
         single = memory.kind == "thp" and (forks or (counts and any(map(swaps, about))))
-        cutter = _Cutter(memory, about, page_size, table_pages, counts=counts, splits=single)
+        cutter = _Cutter(memory, about, page_size, table_pages, counts=counts, splits=single, around=around)
         found[memory.name] = Cut(
             memory,
             tuple(cutter.areas(total)),
@@ -218,6 +230,7 @@ class _Cutter:
         about: the statements that are about it.
         page_size, table_pages, counts: as for `cut`.
         splits: any of its huge pages may be split, as a write to one that fork() shares does.
+        around: as for `cut`.
     """
 
     def __init__(
@@ -229,6 +242,7 @@ class _Cutter:
         *,
         counts: bool,
         splits: bool,
+        around: int,
     ) -> None:
         self.memory = memory
         self.about = about
@@ -238,6 +252,7 @@ class _Cutter:
         self.begin, self.end = pages_of(memory.whole, page_size)
         self.has_huge = memory.kind == "thp" or any(collapses(one) for one in about)
         self.touches = Touches(about, page_size, told_apart=counts)
+        self.around = max(around, 1) if self._faults_around() else 1
 
     def areas(self, number: int) -> list[Area]:
         """Return its areas; the first one has a number."""
@@ -256,10 +271,40 @@ class _Cutter:
             size = self.table_pages
             for start in range(lo // size * size, hi, size):
                 part = max(start, lo), min(start + size, hi)
-                for ways, some in self.touches.groups(*part):
+                groups = [*self.touches.groups(*part, self.around)] or [(frozenset[Way](), Some(*part, 0))]
+                for ways, some in groups:
                     at, ends = number + len(found), (some.first, some.last, some.count)
-                    found.append(Area(at, *part, *ends, table=start // size, ways=ways))
+                    window = (part[0] // self.around, some.window) if self.around > 1 else None
+                    found.append(Area(at, *part, *ends, table=start // size, ways=ways, window=window))
+        self._check_windows(found)
         return found
+
+    def _faults_around(self) -> bool:
+        """Whether read faults map what lies beside a page: of a file, but for pieces of a loop and those of threads.
+
+        A loop goes through pieces as if the page cache got them one by one.
+        """
+        return (
+            self.memory.kind in ("file", PRIVATE_FILE)
+            and self.memory.each == "process"
+            and not any(one.verb == "each" for one in self.about)
+            and any(one.verb == "touch" and one.word == "read" for one in self.about)
+        )
+
+    def _check_windows(self, areas: Sequence[Area]) -> None:
+        """Refuse VMAs that begin within a window, whose pages lie in others then."""
+        if all(area.window is None for area in areas):
+            return
+        size = size_text(self.around * self.page_size)
+        for one in self.about:
+            assert one.place is not None
+            edges = {*pages_of(one.place, self.page_size)} - {self.end}
+            if one.verb in ("munmap", "mprotect") and any(edge % self.around for edge in edges):
+                raise ShootdownError(
+                    f"{one.at}: `{one.text:.60}`: a read of a page of {self.memory.name} maps the {size} around it, "
+                    f"which is not counted where a VMA begins or ends within: read whole {size}, or set "
+                    f"kernel.fault_around={self.page_size}"
+                )
 
     def _edges(self) -> list[int]:
         begin, end, size = self.begin, self.end, self.table_pages
@@ -269,8 +314,16 @@ class _Cutter:
             edges |= set(pages_of(one.place, self.page_size))
         for edge in tuple(edges):
             if edge % size:  # areas are parts of one table, or whole tables
-                edges |= {max(edge // size * size, begin), min(-(-edge // size) * size, end)}
+                edges |= _beside(edge, size, begin, end)
+        if self.around > 1:
+            inner = (edges if self.touches.has_patterns else self._read_edges()) - {begin, end}
+            edges = edges.union(*(_beside(edge, self.around, begin, end) for edge in inner))
         return sorted(edges | {max(at, begin) for at in range(0, end, size)} if self.splits else edges)
+
+    def _read_edges(self) -> set[int]:
+        """Return where places begin and end that are read."""
+        places = [one.place for one in self.about if one.verb == "touch" and one.word == "read"]
+        return {edge for place in places if place for edge in pages_of(place, self.page_size)}
 
     def _one(self, number: int, lo: int, hi: int) -> Area:
         """Return an area of which every access touches the same pages."""
@@ -295,4 +348,10 @@ class _Cutter:
             len({page // size for page in pages}) if whole else 0,
             -1 if whole else start,
             start if not whole and self.has_huge and is_full else -1,
+            window=(lo // self.around, 0) if hi - lo < self.around else None,
         )
+
+
+def _beside(edge: int, size: int, begin: int, end: int) -> set[int]:
+    """Return where the block of a size begins and ends that an edge lies in, within a memory."""
+    return {max(edge // size * size, begin), min(-(-edge // size) * size, end)}

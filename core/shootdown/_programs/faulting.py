@@ -14,6 +14,7 @@ from shootdown._programs.mapped import (
     DIRTY,
     FREED,
     HUGE,
+    NONE,
     PRESENT,
     SHARED,
     SHARED_FREED,
@@ -75,7 +76,21 @@ class Faulting(SpacePart):
                 self.fault_in(area.pages, cached=kind == "file" or (kind == PRIVATE_FILE and not write))
             self.mapped.put(self.mapped.table_of(here, area), int(not area.huge))
             self.mapped.put(state, self._faulted(here, write=write))
+            self.mapped.note_cached(area, True)
+            if not write:
+                self._fault_around(here, area)
         asm.place(done)
+
+    def _fault_around(self, here: Cut, area: Area) -> None:
+        """Write what do_fault_around() maps beside the pages of an area: pages that the page cache has."""
+        for other in here.around(area):
+            absent, out = self.mapped.cell(STATE, other), self.model.label()
+            with self.asm.aside():
+                self.asm.v_load(o.SCRATCH, self.mapped.cached[other.number], text="is it in the page cache?")
+                self.asm.jump_zero(o.SCRATCH, out)
+            with self.mapped.if_equal(absent, NONE):
+                self.mapped.put(absent, self._faulted(here, write=False))
+            self.asm.place(out)
 
     def fault_in(self, pages: int, *, cached: bool = False) -> None:
         """Write first accesses to base pages, which are a file's if `cached`."""

@@ -180,6 +180,8 @@ class Lines:
         cows = one.verb == "truncate"
         for _ in range(1 + cows):
             self._in_each(here, lambda space: space.unmap_file(here, areas, cows=cows))
+        for area in areas:
+            self.space_of(here).mapped.note_cached(area, False)
 
     def _mkclean(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write fsync(): dirty pages are cleaned in every process, one after another, before they are written."""

@@ -40,12 +40,14 @@ class Mapped:
         model: the model.
         cuts: the areas of each memory, by its name.
         first: its first variable; it has `cells` of them.
+        cached: by the numbers of areas of files, the variables that say whether the page cache has their pages.
     """
 
-    def __init__(self, model: Model, cuts: Mapping[str, Cut], first: int) -> None:
+    def __init__(self, model: Model, cuts: Mapping[str, Cut], first: int, cached: Mapping[int, int]) -> None:
         self.model = model
         self.asm = model.asm
         self.cuts = cuts
+        self.cached = cached
         numbers = [area.number for one in cuts.values() for area in one.areas]
         self.cells = CELLS * len(numbers)
         self._places = {number: first + CELLS * at for at, number in enumerate(numbers)}
@@ -75,6 +77,11 @@ class Mapped:
     def cell(self, part: int, area: Area) -> int:
         """Return a variable of an area: `STATE`, `GONE`, `READONLY`, `TABLE` or `FOLIO`."""
         return self._places[area.number] + part
+
+    def note_cached(self, area: Area, there: bool) -> None:
+        """Note whether the page cache has an area's pages, where that decides what read faults map."""
+        if area.number in self.cached:
+            self.put(self.cached[area.number], int(there))
 
     @contextmanager
     def if_present(self, area: Area) -> Iterator[None]:

@@ -99,6 +99,7 @@ class Reclaiming:
                 self._reclaim.shrink_folio_list(area.pages, batch, frees=False, limit=limit)
         with self.mapped.if_pages(here, area, cached=True):
             self.mapped.put(state, NONE)
+            self.mapped.note_cached(area, False)
             self._reclaim.shrink_folio_list(area.pages, batch, limit=limit)
 
     def pageout(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:

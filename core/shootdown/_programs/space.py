@@ -44,17 +44,24 @@ class Space:
         calls: the kernel's calls.
         cuts: the areas of each memory, by its name.
         first: its first variable; it has `mapped.cells` of them.
+        cached: as for `Mapped`.
         threads: the threads that have it.
     """
 
     def __init__(
-        self, model: Model, calls: Anonymous, cuts: Mapping[str, Cut], first: int, threads: int
+        self,
+        model: Model,
+        calls: Anonymous,
+        cuts: Mapping[str, Cut],
+        first: int,
+        cached: Mapping[int, int],
+        threads: int,
     ) -> None:
         self.model = model
         self.asm = model.asm
         self.calls = calls
         self.cuts = cuts
-        self.mapped = Mapped(model, cuts, first)
+        self.mapped = Mapped(model, cuts, first, cached)
         self.collapsing = Collapsing(self.mapped, calls)
         self.sharing = Sharing(model, self.mapped)
         self.reclaiming = Reclaiming(self.mapped, calls, self.sharing)

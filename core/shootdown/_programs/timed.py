@@ -55,7 +55,8 @@ class _Writer:
         self.asm = model.asm
         self.calls = Anonymous(model.calls, 1 << (geometry.pmd_shift - geometry.page_shift))
         self.page_size = setting.kernel.page_size
-        self.cuts = cut(program, self.page_size, self.calls.table_pages, counts=True)
+        around = setting.kernel.fault_around // self.page_size
+        self.cuts = cut(program, self.page_size, self.calls.table_pages, counts=True, around=around)
         self.memory = memory
         self.maps = {name: maps(program, process) for name, process in program.processes.items()}
         mms = {name: self.mms_of(name) for name in memory}
@@ -68,7 +69,13 @@ class _Writer:
         self.events = {name: model.event() for name in names}
         self.daemons = Daemons(model, self.cast)
         self.used_up = repeated_waits(program)
-        self._declared = 0
+        self.cached = {
+            area.number: model.variable()
+            for here in self.cuts.values()
+            for area in here.areas
+            if area.window is not None
+        }
+        self._declared = len(self.cached)
         self.mapped = {
             one.place.memory for _, _, one in program.statements() if one.verb == "mmap" and one.place
         }
@@ -97,7 +104,7 @@ class _Writer:
     def _space(self, each: str, threads: int) -> Space:
         """Declare the ordinary memory that each process has, or each thread, of so many threads."""
         cuts = {name: here for name, here in self.cuts.items() if here.memory.each == each}
-        space = Space(self.model, self.calls, cuts, self._declared, threads)
+        space = Space(self.model, self.calls, cuts, self._declared, self.cached, threads)
         space.mapped.declare(self.mapped)
         self._declared += space.mapped.cells
         return space

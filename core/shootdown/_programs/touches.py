@@ -33,11 +33,13 @@ class Some:
     Args:
         first, last: the first one, and the one after the last.
         count: how many.
+        window: the number of the windows that they are in: others of the range have other pages beside them.
     """
 
     first: int
     last: int
     count: int
+    window: int = 0
 
 
 class Touches:
@@ -83,17 +85,33 @@ class Touches:
         pages = self._drawn[way]
         return pages[bisect_left(pages, lo) : bisect_left(pages, hi)]
 
-    def groups(self, lo: int, hi: int) -> Iterator[tuple[frozenset[Way], Some]]:
-        """Yield the pages of a range that are touched, those together that the same ways touch."""
+    @property
+    def has_patterns(self) -> bool:
+        """Whether some access touches some pages of its place only."""
+        return bool(self._drawn)
+
+    def groups(self, lo: int, hi: int, around: int = 1) -> Iterator[tuple[frozenset[Way], Some]]:
+        """Yield the pages of a range that are touched, those together that the same ways touch.
+
+        Args:
+            lo, hi: the range.
+            around: pages of a window; of more than one those are together whose windows have pages of the same ways.
+        """
         of: dict[int, frozenset[Way]] = {}
         for way in self._ways(lo, hi):
             for page in self._touched(way, lo, hi):
                 of[page] = of.get(page, frozenset()) | {way}
-        found: dict[frozenset[Way], list[int]] = {}
+        beside: dict[int, frozenset[frozenset[Way]]] = {}
+        if around > 1:
+            for page, ways in of.items():
+                beside[page // around] = beside.get(page // around, frozenset()) | {ways}
+        windows = {one: number for number, one in enumerate(dict.fromkeys(beside.values()))}
+        found: dict[tuple[frozenset[Way], int], list[int]] = {}
         for page in sorted(of):
-            found.setdefault(of[page], []).append(page)
-        for ways, pages in found.items():
-            yield ways, Some(pages[0], pages[-1] + 1, len(pages))
+            window = windows[beside[page // around]] if around > 1 else 0
+            found.setdefault((of[page], window), []).append(page)
+        for (ways, window), pages in found.items():
+            yield ways, Some(pages[0], pages[-1] + 1, len(pages), window)
 
 
 def touched(one: Statement, page_size: int) -> Sequence[int]:

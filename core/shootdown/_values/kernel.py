@@ -194,6 +194,14 @@ class Kernel:
         "(d86564a2f085, 4.19)",
     )
 
+    # --- faults (mm/memory.c)
+    fault_around: int = switch(
+        65536,
+        "bytes of a file that a read fault maps at once, as far as the page cache has them (fault_around_bytes; "
+        "8c6e50b0290c, 3.15)",
+        choices=tuple(1 << bits for bits in range(12, 22)),
+    )
+
     # --- hugetlb PMD sharing (mm/hugetlb.c)
     pmd_sharing: bool = switch(
         True, "processes share hugetlb PMD tables (CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING)"

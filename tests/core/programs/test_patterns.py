@@ -67,3 +67,10 @@ def test_a_table_that_patterns_share_is_freed_once() -> None:
     do = ["touch heap[0:2M] write random 9 seed 2", "touch heap[0:2M]", "madvise heap[0:2M] DONTNEED"]
     counts, once = (_counts(some) for some in (do, do[1:]))
     assert counts == once
+
+
+def test_a_statement_may_be_about_pages_that_no_pattern_touches() -> None:
+    do = "touch heap every 64K; touch heap every 96K; measure { madvise heap[4K:8K] DONTNEED }"
+    program = {"memory": {"heap": {"kind": "anonymous", "size": "1M"}}, "process": {"A": {"do": do}}}
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[2])
+    assert row.counts["flush_requests"] == 0

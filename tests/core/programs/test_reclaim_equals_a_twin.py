@@ -15,6 +15,8 @@ _TABLE = 512
 _EDGES = (0, 1, 33, 80, 511, 512, 600, 1024, 1070)
 _PAGES = _EDGES[-1]
 _OTHERS = 2
+#: A read fault maps its page alone: the twin knows no page cache (tests/core/programs/test_fault_around.py).
+_ALONE = {"kernel.fault_around": 4096}
 
 
 def _heap(kind: str, shared: bool, size: str = f"{_PAGES * 4}K") -> dict[str, Any]:
@@ -44,7 +46,9 @@ def run(
         },
     }  # fmt: skip
     platforms = [more["platform"]] if "platform" in more else []
-    (row,) = shootdown.compare(program, arch=[arch], platforms=platforms, kernels=[kernel], cpus=[4])
+    (row,) = shootdown.compare(
+        program, arch=[arch], platforms=platforms, kernels=[kernel], cpus=[4], settings=_ALONE
+    )
     return dict(row.counts)
 
 
@@ -269,7 +273,7 @@ def _run_beside(
             "B": {"do": f"{other}; {signals}"},
         },
     }
-    (row,) = shootdown.compare(program, arch=["x86"], kernels=[kernel], cpus=[4])
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=[kernel], cpus=[4], settings=_ALONE)
     return dict(row.counts)
 
 
