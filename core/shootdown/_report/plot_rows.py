@@ -180,6 +180,8 @@ def _curves(rows: Sequence[Row], varying: Sequence[str], over: str) -> Picture:
                     axis.set_xscale("log", base=2)
                     axis.set_xticks(at, [f"{x:,g}" for x in at], rotation=45 if len(at) > 6 else 0)
                     axis.minorticks_off()
+                elif all(x.is_integer() for x in at):
+                    axis.xaxis.get_major_locator().set_params(integer=True)
                 if place:
                     axis.set_title(f"{place}: {axis.get_title()}", fontsize="medium")
         handles, labels = axes[0][0].get_legend_handles_labels()

@@ -56,6 +56,7 @@ def test_rows_of_three_sizes_are_curves_over_them_with_a_band_where_there_is_a_r
 def test_a_number_that_is_a_parameter_is_an_axis_too() -> None:
     picture = picture_of_rows(rows(*(of_counts(n, parameters={"tables": n}) for n in (1, 2, 3))))
     assert ">tables</text>" in svg(picture)
+    assert ">1.25</text>" not in svg(picture)
     assert [row[0] for row in picture.table] == ["1", "2", "3"]
 
 
