@@ -98,13 +98,6 @@ class RiscvKernel:
 
 CHANGES: tuple[Change, ...] = (
     Change(
-        commit="87f81e66e2e8",
-        subject="riscv: enable THP_SWAP for RV64",
-        mainline="6.1-rc1",
-        sets={"thp_swap": "yes"},
-        source="20220829145742.3139-1-jszhang@kernel.org; arch/riscv/Kconfig of 6.5 and 7.0",
-    ),
-    Change(
         commit="before v5.10",
         subject="riscv frees page tables at once and has no GUP-fast",
         mainline="5.10",
@@ -146,6 +139,13 @@ CHANGES: tuple[Change, ...] = (
         sets={"thp_mprotect_flushes": True},
         note="x86 got a pmdp_invalidate_ad() that doesn't flush; riscv has the generic one, which does",
         source="78fc63ffa781, a fix of 4a18419f71cd of the same series, says 5.19",
+    ),
+    Change(
+        commit="87f81e66e2e8",
+        subject="riscv: enable THP_SWAP for RV64",
+        mainline="6.1-rc1",
+        sets={"thp_swap": "yes"},
+        source="20220829145742.3139-1-jszhang@kernel.org; arch/riscv/Kconfig of 6.5 and 7.0",
     ),
     Change(
         commit="f0293cd1f4fc",
