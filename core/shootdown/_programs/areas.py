@@ -64,6 +64,7 @@ class Cut:
         reads: some statement may read a page, or map the zero page, before the page is written.
         frees: some statement reclaims pages of it, or lets reclaim drop them (MADV_FREE), where it is thp memory: what
             is split there is no part of a huge page any more.
+        around: as for `cut`.
     """
 
     memory: Memory
@@ -73,6 +74,7 @@ class Cut:
     reads: bool = False
     splits: bool = False
     frees: bool = False
+    around: int = 1
 
     def within(self, lo: int, hi: int) -> tuple[Area, ...]:
         """Return the areas in a range of base pages, which ends where areas end."""
@@ -100,11 +102,21 @@ class Cut:
             for area in areas
         )
 
-    def around(self, area: Area) -> tuple[Area, ...]:
-        """Return the other areas that a read fault on an area maps too."""
+    def near(self, area: Area) -> tuple[Area, ...]:
+        """Return the other areas that a read fault on an area may map too.
+
+        A window begins at a multiple of its size, or with its VMA: one that begins within ends as much later.
+        """
         if area.window is None:
             return ()
-        return tuple(one for one in self.areas if one.window == area.window and one is not area and one.pages)
+        last = area.lo + self.around if area.hi - area.lo < self.around else area.hi
+        last = min(last, (area.lo // self.table_pages + 1) * self.table_pages)
+        return tuple(
+            one
+            for one in self.areas
+            if one.pages and one is not area
+            and (one.window == area.window or (one.window is not None and area.hi <= one.lo and one.hi <= last))
+        )  # fmt: skip
 
     def parts_of(self, folio: int) -> tuple[Area, ...]:
         """Return the areas that are parts of a huge page."""
@@ -215,6 +227,7 @@ def cut(
                 for one in about
             ),
             memory.kind == "thp" and any(one.word == "FREE" or swaps(one) for one in about),
+            around,
         )
         total += len(found[memory.name].areas)
         if total > MOST_AREAS:
@@ -276,7 +289,6 @@ class _Cutter:
                     at, ends = number + len(found), (some.first, some.last, some.count)
                     window = (part[0] // self.around, some.window) if self.around > 1 else None
                     found.append(Area(at, *part, *ends, table=start // size, ways=ways, window=window))
-        self._check_windows(found)
         return found
 
     def _faults_around(self) -> bool:
@@ -288,23 +300,13 @@ class _Cutter:
             self.memory.kind in ("file", PRIVATE_FILE)
             and self.memory.each == "process"
             and not any(one.verb == "each" for one in self.about)
-            and any(one.verb == "touch" and one.word == "read" for one in self.about)
+            and any(
+                one.verb == "touch"
+                and one.word == "read"
+                and (one.place != self.memory.whole or one.pattern.how != "all")
+                for one in self.about
+            )
         )
-
-    def _check_windows(self, areas: Sequence[Area]) -> None:
-        """Refuse VMAs that begin within a window, whose pages lie in others then."""
-        if all(area.window is None for area in areas):
-            return
-        size = size_text(self.around * self.page_size)
-        for one in self.about:
-            assert one.place is not None
-            edges = {*pages_of(one.place, self.page_size)} - {self.end}
-            if one.verb in ("munmap", "mprotect") and any(edge % self.around for edge in edges):
-                raise ShootdownError(
-                    f"{one.at}: `{one.text:.60}`: a read of a page of {self.memory.name} maps the {size} around it, "
-                    f"which is not counted where a VMA begins or ends within: read whole {size}, or set "
-                    f"kernel.fault_around={self.page_size}"
-                )
 
     def _edges(self) -> list[int]:
         begin, end, size = self.begin, self.end, self.table_pages
@@ -316,13 +318,14 @@ class _Cutter:
             if edge % size:  # areas are parts of one table, or whole tables
                 edges |= _beside(edge, size, begin, end)
         if self.around > 1:
-            inner = (edges if self.touches.has_patterns else self._read_edges()) - {begin, end}
-            edges = edges.union(*(_beside(edge, self.around, begin, end) for edge in inner))
+            starts = {begin, *self._edges_of("munmap", "mprotect")}
+            edges |= {min(start + self.around, end) for start in starts if start % self.around}
+            edges = edges.union(*(_beside(edge, self.around, begin, end) for edge in edges - {begin, end}))
         return sorted(edges | {max(at, begin) for at in range(0, end, size)} if self.splits else edges)
 
-    def _read_edges(self) -> set[int]:
-        """Return where places begin and end that are read."""
-        places = [one.place for one in self.about if one.verb == "touch" and one.word == "read"]
+    def _edges_of(self, *verbs: str) -> set[int]:
+        """Return where places begin and end that some statements are about."""
+        places = [one.place for one in self.about if one.verb in verbs]
         return {edge for place in places if place for edge in pages_of(place, self.page_size)}
 
     def _one(self, number: int, lo: int, hi: int) -> Area:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import pairwise
 
 from shootdown._machine import ops as o
+from shootdown._machine.label import Label
 from shootdown._mm.anonymous import Anonymous
 from shootdown._programs.areas import Area, Cut
 from shootdown._programs.mapped import (
@@ -83,14 +85,33 @@ class Faulting(SpacePart):
 
     def _fault_around(self, here: Cut, area: Area) -> None:
         """Write what do_fault_around() maps beside the pages of an area: pages that the page cache has."""
-        for other in here.around(area):
+        for other in here.near(area):
             absent, out = self.mapped.cell(STATE, other), self.model.label()
+            self._unless_apart(here, area, other, out)
             with self.asm.aside():
                 self.asm.v_load(o.SCRATCH, self.mapped.cached[other.number], text="is it in the page cache?")
                 self.asm.jump_zero(o.SCRATCH, out)
             with self.mapped.if_equal(absent, NONE):
                 self.mapped.put(absent, self._faulted(here, write=False))
             self.asm.place(out)
+
+    def _unless_apart(self, here: Cut, area: Area, other: Area, out: Label) -> None:
+        """Write a jump that is taken if a fault on one area does not come to another one near it.
+
+        A VMA ends between them; or the other one lies behind the window, and no VMA begins so late in it.
+        """
+        at, to = sorted((here.areas.index(area), here.areas.index(other)))
+        for one, after in pairwise(here.areas[at : to + 1]):
+            self.mapped.where_vma_ends(here, one, after, lambda: self.asm.jump(out))
+        window, late = area.lo // here.around * here.around, other.hi - here.around
+        if other.lo < window + here.around or max(late, window + 1) <= here.areas[0].lo:
+            return
+        comes = self.model.label()
+        for one, after in pairwise(here.areas[: here.areas.index(area) + 1]):
+            if late <= after.lo and window < after.lo:
+                self.mapped.where_vma_ends(here, one, after, lambda: self.asm.jump(comes))
+        self.asm.jump(out)
+        self.asm.place(comes)
 
     def fault_in(self, pages: int, *, cached: bool = False) -> None:
         """Write first accesses to base pages, which are a file's if `cached`."""

@@ -85,11 +85,6 @@ class Touches:
         pages = self._drawn[way]
         return pages[bisect_left(pages, lo) : bisect_left(pages, hi)]
 
-    @property
-    def has_patterns(self) -> bool:
-        """Whether some access touches some pages of its place only."""
-        return bool(self._drawn)
-
     def groups(self, lo: int, hi: int, around: int = 1) -> Iterator[tuple[frozenset[Way], Some]]:
         """Yield the pages of a range that are touched, those together that the same ways touch.
 
