@@ -29,10 +29,8 @@ def graphs(part: GraphsPart, width: int) -> Iterator[str]:
         f"{exact(known)} of them of functions that send, wait or flush, each from its beginning to its end."
     )
     if part.unfinished or part.headless:
-        text += (
-            f" {exact(part.unfinished)} more have no end and {exact(part.headless)} no beginning in the trace, and are "
-            "not counted."
-        )
+        ends, begins = exact(part.unfinished), exact(part.headless)
+        text += f" Not counted: {ends} without an end and {begins} without a beginning in the trace."
     if part.lost or part.gaps:
         gaps = f" and {exact(part.gaps)} gaps of unknown size" if part.gaps else ""
         text += f" {exact(part.lost)} events were lost{gaps}."

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import random
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 from fuzz.mutations import damaged
 from fuzz.readers.reader import Reader, Use, written
 
@@ -21,6 +23,9 @@ from shootdown._questions.replay_plan import plan
 from shootdown._records.recording import looks_like, read
 from shootdown._report.recorded import lines
 from shootdown._values.errors import ShootdownError
+
+_DOCUMENT = json.loads((Path(__file__).parents[3] / "docs/reference/result.schema.json").read_text())
+_SCHEMA = jsonschema.Draft202012Validator({"$ref": "#/$defs/read", "$defs": _DOCUMENT["$defs"]})
 
 _REASONS = (b"flush on task switch (0)", b"remote shootdown (1)", b"local mm shootdown (3)", b"remote ipi send (4)",
             b"remote IPI send (4)", b"remote wrong CPU (5)", b" (4)", b"(9)", b"remote ipi")  # fmt: skip
@@ -100,7 +105,7 @@ def _use(name: str) -> Callable[[Path], Use]:
         def use(data: bytes) -> str:
             looks_like(data[:4096])
             found = read([written(folder, name, data)], kernels)
-            found.to_dict()
+            assert _SCHEMA.is_valid(json.loads(json.dumps(found.to_dict())))
             text = list(lines(found, 80))
             with contextlib.suppress(ShootdownError):
                 read_values(tomllib.loads(plan(found).text))
