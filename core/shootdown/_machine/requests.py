@@ -147,6 +147,8 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         elif d & o.IN_PAGES:
             n = pages
             shift = int64(0)
+        else:
+            n = -((lo - hi) >> shift)  # the last stride is invalidated too where the range has a part of it
         if d & (o.PAIR_STRIDES | o.WHOLE_STRIDES):
             shift = int64(0)  # each instruction drops all pages of its pair or stride
         S[base + CPU_CALL_STRIDES] = min(n, L.most)

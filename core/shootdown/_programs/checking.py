@@ -175,7 +175,7 @@ def check_counted(program: Program) -> None:
     _check_reclaimed(program)
     check_monitored(program)
     check_counted_exits(program)
-    check_segfaults(program)
+    check_segfaults(program, forks(program))
     for _, _, one in program.statements() if forks(program) else ():
         if one.place is None or program.memory[one.place.memory].kind != "thp":
             continue

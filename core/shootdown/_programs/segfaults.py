@@ -1,8 +1,8 @@
-"""Accesses that would be segmentation faults: to what their own thread has unmapped, or made read-only."""
+"""Accesses that would be segmentation faults: to what is not mapped yet, or what their own thread took from itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import attrs
 
@@ -12,23 +12,29 @@ from shootdown._programs.program import Place, Process, Program, Statement, Thre
 _GIVES = ("mmap", "mprotect")
 
 
-def check_segfaults(program: Program) -> None:
+def check_segfaults(program: Program, forked: Collection[str]) -> None:
     """Refuse programs in which a thread is sure to fault.
 
     What another thread of the process maps, or gives rights to, is left alone: their order is not known.
 
+    Args:
+        program: the program.
+        forked: its processes that others fork: what these have mapped a child has too.
+
     Raises:
         ShootdownError: it names file, line and statement.
     """
+    mapped = {one.place.memory: one for _, _, one in program.statements() if one.verb == "mmap" and one.place}
     for process in program.processes.values():
         for thread in process.threads:
             shared = _given_by_others(process, thread)
-            lacks: list[_Lack] = []
+            nothing = [_Lack(one, name, 0, program.memory[name].size) for name, one in mapped.items()]
+            lacks = [] if process.name in forked else nothing
             for one in _turns(thread.body):
                 if one.place is not None and one.place.memory not in shared:
                     lacks = _after(one, one.place, lacks)
                 elif one.verb == "exec":
-                    lacks = []
+                    lacks = nothing
 
 
 @attrs.frozen
@@ -36,7 +42,7 @@ class _Lack:
     """A right that a thread has taken from itself.
 
     Args:
-        by: the statement.
+        by: the statement; an `mmap`: nothing has mapped it before that.
         memory, lo, hi: to what, in bytes.
     """
 
@@ -58,10 +64,15 @@ class _Lack:
 
 def _after(one: Statement, place: Place, lacks: list[_Lack]) -> list[_Lack]:
     """Return what a thread lacks after a statement."""
-    if one.verb == "touch" and one.pattern.how == "all":
+    if one.verb == "touch":
         for lack in lacks:
-            faults = lack.by.verb == "munmap" or one.word == "write"
-            if faults and lack.memory == place.memory and place.lo < lack.hi and lack.lo < place.hi:
+            if lack.memory != place.memory or place.hi <= lack.lo or lack.hi <= place.lo:
+                continue
+            if lack.by.verb == "mmap":
+                raise one.wrong(
+                    f"a segmentation fault: `{lack.by.text:.40}` maps it, so that it is not there from the beginning"
+                )
+            if one.pattern.how == "all" and (lack.by.verb == "munmap" or one.word == "write"):
                 raise one.wrong(
                     f"a segmentation fault, after `{lack.by.text:.40}` and without an "
                     f"{'mmap' if lack.by.verb == 'munmap' else 'mprotect'} that gives it back"
@@ -72,7 +83,7 @@ def _after(one: Statement, place: Place, lacks: list[_Lack]) -> list[_Lack]:
         return [left for lack in lacks for left in lack.without(place)]
     if one.verb == "mprotect":
         return [
-            left for lack in lacks for left in ([lack] if lack.by.verb == "munmap" else lack.without(place))
+            left for lack in lacks for left in (lack.without(place) if lack.by.verb == "mprotect" else [lack])
         ]
     return lacks
 

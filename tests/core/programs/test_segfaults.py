@@ -33,6 +33,16 @@ def test_a_thread_that_is_sure_to_fault_is_refused_in_a_line(do: str, by: str) -
 
 
 @pytest.mark.parametrize(
+    "do", ["touch heap[0:4K]; mmap heap", "touch heap every 8K; mmap heap", "exec; touch heap"]
+)
+def test_what_a_statement_maps_is_not_there_before(do: str) -> None:
+    """What no statement maps is mapped from the beginning, and nothing is in the address space that exec() makes."""
+    maps = {"memory": {"heap": {"size": "16K"}}, "process": {"A": {"do": do}, "B": {"do": "mmap heap"}}}
+    with pytest.raises(ShootdownError, match="a segmentation fault: `mmap heap` maps it"):
+        check_counted(read_values(maps).program({}))
+
+
+@pytest.mark.parametrize(
     "do",
     [
         "touch heap; munmap heap[4K:]; touch heap[0:4K]",
