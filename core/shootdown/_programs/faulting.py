@@ -53,6 +53,8 @@ class Faulting(SpacePart):
 
     def touch(self, here: Cut, areas: tuple[Area, ...], *, write: bool) -> None:
         """Write accesses to the touched pages of some areas."""
+        if write and has_zero(here):
+            self.mapped.put(self.mapped.written[here.memory.name], 1)
         for area in areas:
             if area.pages:
                 self._touch_one(here, area, write=write)

@@ -49,8 +49,13 @@ class Mapped:
         self.cuts = cuts
         self.cached = cached
         numbers = [area.number for one in cuts.values() for area in one.areas]
-        self.cells = CELLS * len(numbers)
         self._places = {number: first + CELLS * at for at, number in enumerate(numbers)}
+        #: By memory, the variable that says whether its VMA has an anon_vma: something was written there.
+        self.written = {
+            name: first + CELLS * len(numbers) + at
+            for at, name in enumerate(name for name, here in cuts.items() if has_zero(here))
+        }
+        self.cells = CELLS * len(numbers) + len(self.written)
 
     def table_of(self, here: Cut, area: Area) -> int:
         """Return the variable of an area's tables: its own, or that of the first area in the same table."""
@@ -73,6 +78,8 @@ class Mapped:
                 for part in range(CELLS):
                     small = BASE if part == FOLIO and has_base(here) else 0
                     self.model.variable(small or int(part == GONE and name in unmapped))
+        for _ in self.written:
+            self.model.variable()
 
     def cell(self, part: int, area: Area) -> int:
         """Return a variable of an area: `STATE`, `GONE`, `READONLY`, `TABLE` or `FOLIO`."""

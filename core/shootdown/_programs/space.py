@@ -28,7 +28,9 @@ from shootdown._programs.mapped import (
     SHARED,
     SHARED_FREED,
     STATE,
+    TABLE,
     Mapped,
+    has_zero,
 )
 from shootdown._programs.reclaiming import Reclaiming
 from shootdown._programs.rights import Rights
@@ -77,6 +79,8 @@ class Space:
             for area in here.areas:
                 self.mapped.put(self.mapped.cell(GONE, area), 0)
                 self.mapped.put(self.mapped.cell(READONLY, area), 0)
+            if has_zero(here):
+                self.mapped.put(self.mapped.written[here.memory.name], 0)
 
     def munmap(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write munmap() of some areas, which frees the page tables that nothing else uses."""
@@ -203,15 +207,27 @@ class Space:
             self._fork(child, here)
 
     def _fork(self, child: Space, here: Cut) -> None:
+        """Write what a child gets of a memory: no entries where faults find the pages again (vma_needs_copy())."""
+        parts = (GONE, READONLY) if here.memory.kind == "file" else range(CELLS)
         for area in here.areas:
-            for part in (GONE, READONLY) if here.memory.kind == "file" else range(CELLS):
-                with self.asm.aside():
-                    self.asm.v_load(o.SCRATCH, self.mapped.cell(part, area))
-                    self.asm.v_store(child.mapped.cell(part, area), o.SCRATCH, from_register=True)
+            for part in parts:
+                self._copy(self.mapped.cell(part, area), child.mapped.cell(part, area))
             if here.memory.kind != "file" and area.pages:
                 self._protect(here, area)
                 with self.mapped.if_pages(here, area):
                     self._share(child, area)
+        if has_zero(here):
+            written = self.mapped.written[here.memory.name]
+            self._copy(written, child.mapped.written[here.memory.name])
+            with self.mapped.if_equal(written, 0):
+                for area in here.areas:
+                    for part in (STATE, TABLE):
+                        child.mapped.put(child.mapped.cell(part, area), 0)
+
+    def _copy(self, variable: int, other: int) -> None:
+        with self.asm.aside():
+            self.asm.v_load(o.SCRATCH, variable)
+            self.asm.v_store(other, o.SCRATCH, from_register=True)
 
     def _share(self, child: Space, area: Area) -> None:
         """Write that an area's pages are both processes' from now on: who writes to one while it is so copies it."""

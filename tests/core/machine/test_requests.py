@@ -123,6 +123,16 @@ def test_a_rounded_range_counts_each_stride_that_it_touches() -> None:
     assert strides(machine, 33, 0, o.ROUNDED) == 2
 
 
+@pytest.mark.parametrize(("ceiling", "dropped"), [(2, 2), (1, 2), (0, 0)])
+def test_a_part_of_the_last_stride_is_invalidated_and_counts_for_no_ceiling(
+    ceiling: int, dropped: int
+) -> None:
+    """flush_tlb_func() goes on until the range's end; get_flush_tlb_info() compares what is left of a shift."""
+    machine = with_range(1)
+    machine.gather(0)[G_HI] += 1
+    assert strides(machine, ceiling) == dropped
+
+
 def test_strides_may_be_base_pages_or_pmd_entries_whatever_was_cleared() -> None:
     machine = with_range(2, cleared=o.CLEARED_PMDS | o.CLEARED_PUDS)
     assert strides(machine, 5000, 0, o.BASE_STRIDES) == 2 * 512

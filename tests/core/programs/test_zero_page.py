@@ -82,3 +82,22 @@ def test_fsync_finds_nothing_to_clean_in_a_private_file() -> None:
 def test_what_is_not_known_of_private_files_is_one_line(call: str) -> None:
     with pytest.raises(shootdown.ShootdownError, match="of private file memory is not known yet"):
         _counts("touch heap", call, "7.0", **_PRIVATE_FILE)
+
+
+@pytest.mark.parametrize("memory", [{}, _PRIVATE_FILE])
+@pytest.mark.parametrize(
+    ("first", "flushes"), [("touch heap read", 0), ("touch heap[0:4K] write; touch heap read", 1)]
+)
+def test_fork_copies_no_entries_of_what_was_only_read(
+    memory: dict[str, Any], first: str, flushes: int
+) -> None:
+    """vma_needs_copy(): a VMA without an anon_vma is left to faults, so that the child has nothing to unmap."""
+    program = {
+        "memory": {"heap": {"size": "64K"} | memory},
+        "process": {
+            "A": {"do": f"{first}; fork B; wait B"},
+            "B": {"do": "work 1us; measure { munmap heap }; exit"},
+        },
+    }
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[4])
+    assert row.counts["flush_requests"] == flushes
