@@ -26,6 +26,8 @@ LINES = [
     "compare hugetlb-mremap --arch x86 --kernel 5.10 --cpus 4",
     "compare hugetlb-munmap --arch x86 --kernel 7.0 --cpus 4 --patch docs/examples/patches/skip-redundant-sync.py",
     "explain hugetlb-munmap -p tables=2 --arch x86 --kernel 6.16 --cpus 4 --events",
+    "explain hugetlb-munmap -p threads=2 -p state=lazy --platform intel-server --kernel 7.0 --cpus 6",
+    "explain anonymous -p threads=3 --platform xen-pv-guest --cpus 4 --kernel 7.0",
     "explore unshare-gup --arch arm64 --kernel 6.15",
     "explore --replay tests/outputs/inputs/story-unshare-gup.json",
     "history hugetlb-munmap --arch x86 --series 6.12 --advise",
