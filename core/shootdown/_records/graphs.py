@@ -118,7 +118,7 @@ class Graphs:
             cpu = self._seen_on(int(interrupt[1]))
             frames = self._frames(self._running.get(cpu, (-1, cpu)))
             if interrupt[2] is not None:
-                frames.append((_IN_INTERRUPT, -1))
+                _push(frames, _IN_INTERRUPT, -1)
             else:
                 while frames and frames.pop()[0] != _IN_INTERRUPT:
                     self.unfinished += 1
@@ -152,9 +152,7 @@ class Graphs:
             if begin[3] == ";":
                 self._count(begin[1], frames, ns)
             else:
-                if len(frames) >= _DEEPEST:
-                    del frames[0]
-                frames.append((begin[1], level))
+                _push(frames, begin[1], level)
             return READ
         end = _END.match(call)
         if end is not None:
@@ -175,9 +173,13 @@ class Graphs:
         told = None if name is None else paths.plain(name)
         if told is not None and any(paths.plain(one) == told for one, _ in frames):
             while paths.plain(frames[-1][0]) != told:
-                frames.pop()
-                self.unfinished += 1
-        elif told is not None or not frames or frames[-1][1] not in (level, -1):
+                self.unfinished += frames.pop()[0] != _IN_INTERRUPT
+        elif (
+            told is not None
+            or not frames
+            or frames[-1][0] == _IN_INTERRUPT
+            or frames[-1][1] not in (level, -1)
+        ):
             self.headless += told is None
             if told is not None:  # it began before the trace, and all that is open is in it
                 self._count(told, (), ns)
@@ -244,6 +246,12 @@ class Graphs:
             lost=self.lost,
             gaps=self.gaps,
         )
+
+
+def _push(frames: list[tuple[str, int]], name: str, level: int) -> None:
+    if len(frames) >= _DEEPEST:
+        del frames[0]
+    frames.append((name, level))
 
 
 def _task(pid: int, cpu: int) -> Task:

@@ -141,6 +141,14 @@ def test_a_call_whose_end_is_missing_has_no_duration(recorded: Read, gap: str) -
     assert graph(found).lost == (17 if "LOST" in gap else 0)
 
 
+def test_an_end_in_an_interrupt_is_not_the_interrupts(recorded: Read) -> None:
+    found = recorded(
+        "  0)   ==========> |\n" * 200 + "  0) + 11.000 us   |  }\n  0) + 10.500 us   |  tlb_finish_mmu();\n"
+    )
+    assert graph(found).functions == {"tlb_finish_mmu": 1}
+    assert (graph(found).headless, graph(found).unfinished) == (1, 0)
+
+
 def test_a_handler_is_not_of_the_path_that_it_interrupts(recorded: Read) -> None:
     found = recorded(
         """\
