@@ -8,7 +8,7 @@ from itertools import pairwise
 import attrs
 
 from shootdown._programs.language import size_text
-from shootdown._programs.program import PRIVATE_FILE, Memory, Program, Statement, within
+from shootdown._programs.program import PRIVATE_FILE, Memory, Place, Program, Statement, within
 from shootdown._programs.touches import Some, Touches, Way, pages_of, way_of
 from shootdown._values.errors import ShootdownError
 
@@ -90,17 +90,20 @@ class Cut:
 
     def pieces(self, areas: Sequence[Area], pages: int, *, last: bool = False) -> tuple[Area, ...]:
         """Return what stands for a piece of so many base pages in each of some areas: its first one, or its last."""
-        return tuple(
-            attrs.evolve(
+
+        def piece(area: Area) -> Area:
+            step = (area.hi - area.lo) // area.pages if area.pages else 1
+            first, count = area.hi - pages if last else area.lo, pages // step
+            return attrs.evolve(
                 area,
-                first=area.hi - pages if last else area.lo,
-                last=area.hi if last else area.lo + pages,
-                pages=pages,
+                first=first,
+                last=first + (count - 1) * step + 1,
+                pages=count,
                 huge=pages // self.table_pages if area.huge else 0,
                 tables=pages // self.table_pages,
             )
-            for area in areas
-        )
+
+        return tuple(map(piece, areas))
 
     def near(self, area: Area) -> tuple[Area, ...]:
         """Return the other areas that a read fault on an area may map too.
@@ -157,9 +160,17 @@ def unmaps_by_pieces(program: Program, each: Statement) -> bool:
 
 
 def misfit_of_pieces(program: Program, page_size: int, table_pages: int) -> str | None:
-    """Return which loop unmaps pieces of several tables, so that some of its turns free one and others don't."""
-    for _, _, one in program.statements():
-        if one.verb != "each" or one.place is None or not unmaps_by_pieces(program, one):
+    """Return which loop has pieces that differ: in the pages that are touched, or as some turns free a table."""
+    statements = [one for _, _, one in program.statements()]
+    for one in statements:
+        if one.verb != "each" or one.place is None:
+            continue
+        for other in statements:
+            if _touches_unlike(other, one.place, one.number):
+                return (
+                    f"{one.at}: `{one.text:.60}`: `{other.text:.40}` touches its pieces in ways that differ"
+                )
+        if not unmaps_by_pieces(program, one):
             continue
         lo, hi = pages_of(one.place, page_size)
         whole = not one.number // page_size % table_pages and not lo % table_pages
@@ -167,6 +178,16 @@ def misfit_of_pieces(program: Program, page_size: int, table_pages: int) -> str 
             size = size_text(table_pages * page_size)
             return f"{one.at}: `{one.text:.60}`: it is counted of pieces of {size}, or within one page table's {size}"
     return None
+
+
+def _touches_unlike(one: Statement, place: Place, piece: int) -> bool:
+    """Whether a statement touches other pages in one piece of a place than in the next one."""
+    if one.pattern.how == "all" or one.place is None or one.place.memory != place.memory:
+        return False
+    if one.place.hi <= place.lo or place.hi <= one.place.lo:
+        return False
+    step = one.pattern.number
+    return one.pattern.how != "every" or piece % step != 0 or (place.lo - one.place.lo) % step != 0
 
 
 def misfit_of_freed(program: Program, page_size: int, table_pages: int) -> str | None:

@@ -39,3 +39,23 @@ def test_pieces_of_whole_tables_are_counted_and_smaller_ones_over_several_tables
     one_by_one = "; ".join(f"munmap heap[{n}M:{n + 2}M]" for n in range(0, 8, 2))
     assert counts("each 2M of heap { munmap it }", size="8M") == counts(one_by_one, size="8M")
     assert "counted of pieces of 2M" in str(run("each 1M of heap { munmap it }", size="8M").reason)
+
+
+def test_pieces_have_the_pages_that_a_pattern_touches() -> None:
+    """A gather's range goes from the first entry that was cleared to the last: 13 pages of 16, of which 4 are there."""
+    program = {
+        "memory": {"heap": {"size": "256K"}},
+        "process": {
+            "A": {
+                "do": "touch heap every 16K; wait ready; measure { each 64K of heap { madvise it DONTNEED } }",
+                "thread": {"other": {"do": "signal ready; spin"}},
+            }
+        },
+    }
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[2])
+    assert (row.counts["flush_requests"], row.counts["page_invalidations"]) == (4, 4 * 13 * 2)
+
+
+def test_pieces_that_are_touched_unlike_are_refused() -> None:
+    row = run("touch heap[64K:] every 12K; each 16K of heap { madvise it DONTNEED }", size="256K")
+    assert "touches its pieces in ways that differ" in str(row.reason)
