@@ -19,6 +19,8 @@ _NO_CEILING = 1 << 20
 _MOST_WITHOUT = 1025
 #: Lengths up to this one are all tried; of longer ones those around ceilings and powers of two.
 _ALL_UP_TO = 40
+#: The entries between a range and one that is in no table near it.
+_FAR = 3000
 #: Up to this length CPUs also take a call as soon as it is sent, not only when it is waited for.
 _EARLY = 3
 
@@ -62,13 +64,13 @@ def places(lo: int, hi: int, entry: int, *, everything: bool) -> list[Place]:
         everything: all of the mm was cleared.
     """
     entries = (hi - lo) // entry
-    if entries <= ATOMS - 4:
+    if entries <= ATOMS - 5:
         inside = list(range(entries))
     else:
         last, third = entries - 1, entries // 3
         inside = sorted({0, 1, 2, third, third + 1, entries // 2, last - third, last - 2, last - 1, last})
     found = [Place(lo + n * entry, lo + (n + 1) * entry, True) for n in inside]
-    beside = [hi, hi + 3 * entry, *([lo - entry] if lo >= entry else [])]
+    beside = [hi, hi + 3 * entry, hi + _FAR * entry, *([lo - entry] if lo >= entry else [])]
     return found + [Place(at, at + entry, everything) for at in beside]
 
 

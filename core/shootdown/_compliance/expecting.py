@@ -8,6 +8,8 @@ from shootdown._compliance.lowered import Flush
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
 from shootdown._values.errors import nearest
+from shootdown._values.kernel import Kernel
+from shootdown._values.platform import Platform
 
 
 class Expectations:
@@ -22,7 +24,8 @@ class Expectations:
         self._subject = subject
         self._statement = statement
         self._all = [one for one in subject.architecture.expected if statement in one.statements]
-        self._came: set[int] = set()
+        #: By expectation, the kernels of which something came.
+        self._came: dict[int, set[Kernel]] = {}
         self._told: set[str] = set()
         #: Where a flush is not expected to be wrong.
         self._places: dict[Flush, str | None] = {}
@@ -44,20 +47,23 @@ class Expectations:
                 found = there
         return found
 
-    def _is_expected(self, about: str, kernel: object, platform: object) -> bool:
+    def _is_expected(self, about: str, kernel: Kernel, platform: Platform) -> bool:
         for number, one in enumerate(self._all):
             if one.about in ("", about) and one.when(kernel, platform):
-                self._came.add(number)
+                self._came.setdefault(number, set()).add(kernel)
                 return True
         return False
 
-    def bug(self, about: str, kernel: object, platform: object, message: str) -> Iterator[Said]:
+    def bug(self, about: str, kernel: Kernel, platform: Platform, message: str) -> Iterator[Said]:
         """Yield a finding about something named, unless it is expected."""
         if not self._is_expected(about, kernel, platform):
             yield Finding(message)
 
     def missing(self) -> Iterator[Said]:
-        """Yield a finding for each expectation that nothing came of, and count the others."""
+        """Yield a finding for each expectation that nothing came of, on all kernels or on some, and count the others.
+
+        Which kernels are looked at is known of flushes alone.
+        """
         for number, one in enumerate(self._all):
             if number not in self._came:
                 what = f" of {one.about}" if one.about else ""
@@ -65,8 +71,25 @@ class Expectations:
                     f"{self._subject.plugin}: a finding{what} of statement {self._statement} is expected "
                     f"({one.why}), and none was found: change `expected`, or mend what should show it"
                 )
+            elif self._places and (silent := self._without(number)):
+                yield Finding(
+                    f"{self._subject.plugin}: a finding of statement {self._statement} is expected on kernel "
+                    f"{silent.name} too ({one.why}), and none was found there: let `when` say on which kernels"
+                )
         if self._came:
             yield Tried(len(self._came), "expected findings, which came")
+
+    def _without(self, number: int) -> Kernel | None:
+        """Return the first kernel on which something is expected and nothing came."""
+        return next(
+            (
+                kernel
+                for kernel in self._subject.kernels
+                if kernel not in self._came[number]
+                and any(self._all[number].when(kernel, platform) for platform in self._subject.platforms)
+            ),
+            None,
+        )
 
 
 def _statements_exist(subject: Subject) -> Iterator[Said]:

@@ -36,6 +36,7 @@ NAMED = {
     "NamesTheBaseSize": ("5.1", "huge.* keeps the translation of pages 0 to 511"),
     "FirstPagesOfALongRange": ("5.1", "asked for pages 0 to 16: .* keeps the translation of page 16"),
     "MmFlushIsOfThePage": ("5.1", "flush_tlb_mm.* keeps the translation"),
+    "MmFlushIsOfTheFirstPages": ("5.1", "flush_tlb_mm.* keeps the translation of page 3004"),
     "PageFlushesThePageZero": ("5.1", "flush_tlb_page.*asked for page 3: .* keeps the translation of page 3"),
     "NextPage": (
         "4",
@@ -214,6 +215,23 @@ def test_an_expectation_of_one_kernel_hides_nothing_on_another_that_flushes_alik
         text = "\n".join(outcomes(["5.2"], about)["5.2"].findings)
         assert ("kernel 7.0 on vax-9000: tlb_flush()" in text) == told
         assert "kernel 6.16" not in text
+
+
+def test_an_expectation_of_a_kernel_on_which_nothing_comes_is_a_finding() -> None:
+    class UntilSix(right.Good):  # type: ignore[misc]
+        def flush_range(self, asm: Any, g: int) -> None:
+            if self.kernel.madv_collapse:
+                super().flush_range(asm, g)
+
+    for when, told in (
+        (lambda kernel, platform: True, True),
+        (lambda kernel, platform: not kernel.madv_collapse, False),
+    ):
+        about = narrow(UntilSix, expected=(Expected(("5.2",), "0123456789ab", when=when),))
+        about.__dict__["kernels"] = tuple(resolve(name, about.architecture) for name in ("6.0", "7.0"))
+        text = "\n".join(outcomes(["5.2"], about)["5.2"].findings)
+        assert ("a finding of statement 5.2 is expected on kernel 7.0 too (0123456789ab)" in text) == told
+        assert bool(text) == told
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,14 @@ class MmFlushIsOfThePage(Good):
         self.flush(asm, 2)
 
 
+class MmFlushIsOfTheFirstPages(Good):
+    """flush_tlb_mm() flushes as many pages as go by address."""
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        asm.request(2, cleared=ops.CLEARED_PTES, hi=self.ceiling)
+        self.flush(asm, 2)
+
+
 class PageFlushesThePageZero(Good):
     """flush_tlb_page() flushes page 0."""
 
