@@ -351,10 +351,7 @@ class Older:
 
 OLDER: tuple[Older, ...] = (
     Older(
-        "99baac21e458",
-        "mm: fix MADV_[FREE|DONTNEED] TLB flush miss problem",
-        "4.13",
-        "nested_gathers_flush",
+        "99baac21e458", "mm: fix MADV_[FREE|DONTNEED] TLB flush miss problem", "4.13", "nested_gathers_flush"
     ),
     Older(
         "3ea277194daa",
