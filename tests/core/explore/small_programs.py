@@ -80,6 +80,23 @@ def random_program(seed: int, *, fine: bool = False, way: str | None = None, rec
     return Small(**{**vars(small), "threads": threads, "way": way or small.way})
 
 
+def gives_again(small: Small) -> bool:
+    """Whether mremap() moves a page to an address of another call that takes the same page away elsewhere.
+
+    The explorer notes what a call takes away by pages, for all of its addresses, and is told where one gives a page
+    again meanwhile. Programs have a page of an address space at one address; these are not told.
+    """
+    calls = [call for thread in small.threads for call in thread]
+    return any(
+        call.name == "mremap"
+        and other is not call
+        and call.atoms[1] in other.atoms
+        and small.maps[call.atoms[0]] in {small.maps[n] for n in other.atoms if n != call.atoms[1]}
+        for call in calls
+        for other in calls
+    )
+
+
 def _calls(rng: Random, small: Small, names: list[str], flawed: int) -> list[Call]:
     """Choose what each call is on, so that the kernel would be in the states that the calls assume."""
     everything = range(len(small.pages))
