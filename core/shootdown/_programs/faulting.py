@@ -184,8 +184,12 @@ class Faulting(SpacePart):
         self.calls.gathers.changed(pages, huge=False, by="ptep_set_access_flags", first=area.first)
 
     def _fault_folio(self, here: Cut, area: Area, *, write: bool) -> None:
-        """Write a fault on a part of a huge page: all of it is mapped, unless a table took its place."""
+        """Write a fault on a part of a huge page: all of it is mapped, unless a table took its place.
+
+        Or unless a VMA ends within it (mm/huge_memory.c: thp_vma_suitable_order()): then a table takes its place.
+        """
         asm, folio, done = self.asm, self.mapped.folio_of(here, area), self.model.label()
+        ends, parts = self.model.label(), here.parts_of(area.folio)
         if has_base(here):
             with self.mapped.if_equal(folio, BASE):
                 self.fault_in(area.pages)
@@ -193,11 +197,17 @@ class Faulting(SpacePart):
                 self.mapped.put(self.mapped.cell(STATE, area), self._faulted(here, write=write))
                 asm.jump(done)
         with self.mapped.if_equal(folio, SMALL):
-            self.fault_in(area.pages)
-            self.mapped.put(self.mapped.cell(STATE, area), self._faulted(here, write=write))
-            asm.jump(done)
+            asm.jump(ends)
+        for one, after in pairwise(parts):
+            self.mapped.where_vma_ends(here, one, after, lambda: asm.jump(ends))
         self.calls.touch(0, huge=True)
         self.mapped.put(folio, HUGE)
-        for part in here.parts_of(area.folio):
+        for part in parts:
             self.mapped.put(self.mapped.cell(STATE, part), PRESENT)
+        asm.jump(done)
+        asm.place(ends)
+        self.fault_in(area.pages)
+        self.mapped.put(folio, SMALL)
+        self.mapped.put(self.mapped.table_of(here, area), 1)
+        self.mapped.put(self.mapped.cell(STATE, area), self._faulted(here, write=write))
         asm.place(done)

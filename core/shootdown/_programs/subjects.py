@@ -37,9 +37,23 @@ def workload_of(source: Source) -> Workload:
         parameters=source.parameters,
         build=machine,
         refuse=lambda setting: _refusal(program(setting), setting),
+        remarks=lambda setting: _remarks(program(setting)),
         turns=lambda setting: turns(program(setting)),
         shares_tables=any(memory.kind == "hugetlb" and memory.shared for memory in first.memory.values()),
     )
+
+
+def _remarks(program: Program) -> list[str]:
+    """Return what a reader of a program's counts should know of them."""
+    read = {
+        one.place.memory for _, _, one in program.statements()
+        if one.place and one.verb == "touch" and one.word == "read"
+    }  # fmt: skip
+    return [
+        f"where {name} is read before it is written, its huge zero page counts as if it had been written"
+        for name, memory in program.memory.items()
+        if memory.kind == "thp" and name in read
+    ]
 
 
 def _refusal(program: Program, setting: Setup) -> str | None:
