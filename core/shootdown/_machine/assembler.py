@@ -18,6 +18,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import truth, whole
 from shootdown._machine.branches import Branch, Branches
 from shootdown._machine.checks import cost_number
 from shootdown._machine.fields import PlacedField
@@ -75,7 +76,9 @@ class Assembler(Branches, FlushForms):
                 change, or where a file's page stays in the page cache.
             elsewhere: of so many nanoseconds: neither the program's work nor what is modelled of the kernel.
         """
-        self._write(o.WORK, int(keeps), times, int(elsewhere), cost=cost, text=text)
+        if not isinstance(cost, str):
+            raise mistake(f"work() takes the name of a cost, not {cost!r:.40}")
+        self._write(o.WORK, truth(keeps, "keeps"), times, truth(elsewhere, "elsewhere"), cost=cost, text=text)
 
     def execute(
         self,
@@ -104,8 +107,8 @@ class Assembler(Branches, FlushForms):
         price, unknown = cost_number(cost)
         if unknown:
             raise mistake(unknown)
-        per |= o.BROADCASTS if broadcasts else 0
-        self._write(o.EXECUTE, self._instructions.index(name), times, per, price, text=text or name)
+        how = whole(per, "per") | (o.BROADCASTS if truth(broadcasts, "broadcasts") else 0)
+        self._write(o.EXECUTE, self._instructions.index(name), times, how, price, text=text or name)
 
     def lock(
         self, first: int, *, index: int = 0, write: bool, sleeps: bool, at_once: bool = False, text: str
@@ -120,7 +123,7 @@ class Assembler(Branches, FlushForms):
             text: its name.
         """
         _text("lock()", text)
-        if write:
+        if truth(write, "write"):
             self.lock_write(
                 first, index=index, sleeps=sleeps, at_once=at_once, cost="lock_ns", text=f"take {text}"
             )
@@ -129,6 +132,7 @@ class Assembler(Branches, FlushForms):
 
     def if_locked(self, first: int, *, index: int = 0, text: str) -> AbstractContextManager[Branch]:
         """Take a lock for writing and run the steps within; the other arm runs if the lock is held."""
+        _text("if_locked()", text)
         return self._branch(
             lambda unless: self.try_write(first, unless, index=index, text=f"try to take {text}")
         )
@@ -136,7 +140,7 @@ class Assembler(Branches, FlushForms):
     def unlock(self, first: int, *, index: int = 0, write: bool, text: str) -> None:
         """Release a lock; the first waiters get it."""
         _text("unlock()", text)
-        release = self.unlock_write if write else self.unlock_read
+        release = self.unlock_write if truth(write, "write") else self.unlock_read
         release(first, index=index, text=f"release {text}")
 
     def field(self, name: str, *, by: str = "mm", first: int = 0) -> PlacedField:

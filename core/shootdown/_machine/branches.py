@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import whole
 from shootdown._machine.builders.every import Builders
 from shootdown._machine.label import Label
 from shootdown._values.sites import mistake
@@ -38,7 +39,7 @@ class Branches(Builders):
     @contextmanager
     def loop(self, count: int, register: int = o.INDEX) -> Iterator[None]:
         """Repeat the steps within `count` times, once at least; the register counts from 0."""
-        if isinstance(count, int) and count < 1:
+        if whole(count, "count") < 1:
             raise mistake(f"loop(): the steps within are taken once at least, not {count} times")
         start = Label()
         self.set(register, 0)

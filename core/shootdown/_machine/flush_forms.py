@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import truth
 from shootdown._machine.builders.every import Builders
 from shootdown._values.sites import mistake
 
@@ -57,10 +58,18 @@ class FlushForms(Builders):
                 f"begin_flush(): stride is {stride}: one of ops.BASE_STRIDES, PMD_STRIDES and PAIR_STRIDES, or 0 for "
                 "that of the level that was cleared"
             )
-        how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0) | stride
-        how |= (0 if tracked else o.UNTRACKED) | (o.EVERYTHING if everything else 0)
-        how |= (o.ONE_SIZE if one_size else 0) | (o.PMD_TOO if pmd_too else 0)
-        how |= (o.WHOLE_STRIDES if whole_strides else 0) | (o.EMPTY_TOO if empty_too else 0)
+        asked = (
+            (o.ROUNDED, rounded, "rounded"),
+            (o.IN_PAGES, in_pages, "in_pages"),
+            (o.EVERYTHING, everything, "everything"),
+            (o.ONE_SIZE, one_size, "one_size"),
+            (o.PMD_TOO, pmd_too, "pmd_too"),
+            (o.WHOLE_STRIDES, whole_strides, "whole_strides"),
+            (o.EMPTY_TOO, empty_too, "empty_too"),
+        )
+        how = stride | (0 if truth(tracked, "tracked") else o.UNTRACKED)
+        for flag, value, name in asked:
+            how |= flag * truth(value, name)
         self.flush_begin(g, ceiling, pages, how, cost="flush_ns", text=text)
 
     def target_mm_cpumask(self, *, with_self: bool = False) -> None:

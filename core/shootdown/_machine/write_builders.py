@@ -28,6 +28,7 @@ class {name}(Writer):
     All take `cost`, the name of the platform's cost (`COST_NAMES`), and `text`, a short description for stories.
     """
 '''
+_ARGUMENTS = "from shootdown._machine.arguments import "
 _LABEL = "from shootdown._machine.label import Label\n"
 _WRITER = "from shootdown._machine.writer import Writer\n"
 _TYPES = {Kind.LABEL: "Label", Kind.TRUTH: "bool", Kind.INDEX: "int | None", Kind.READ_OR_NONE: "int | None"}
@@ -41,12 +42,16 @@ def written() -> dict[str, str]:
 def _file(family: str, rows: tuple[Row, ...]) -> str:
     built = [row for row in rows if row.builder]
     labels = any(operand.kind is Kind.LABEL for row in built for operand in row.operands)
+    methods = "".join(map(_method, built))
+    helpers = [name for name in ("above", "past", "truth") if f" {name}(" in methods]
     head = _HEAD.format(
         family=family,
         name="".join(word.title() for word in family.split("_")) + "Steps",
-        imports=(_LABEL if labels else "") + _WRITER,
+        imports=(_ARGUMENTS + ", ".join(helpers) + "\n" if helpers else "")
+        + (_LABEL if labels else "")
+        + _WRITER,
     )
-    return head + "".join(map(_method, built))
+    return head + methods
 
 
 def _method(row: Row) -> str:
@@ -105,7 +110,10 @@ def _arguments(row: Row) -> list[str]:
     places = [""] * 4
     for place, operand in row.placed():
         value = _value(operand)
-        places[place - 1] = f"{places[place - 1]} | {value} << {operand.above}" if operand.above else value
+        if operand.above:
+            names = f'("{places[place - 1]}", "{value}")'
+            value = f"above({places[place - 1]}, {value}, {operand.above}, {names})"
+        places[place - 1] = value
     while places and not places[-1]:
         places.pop()
     return [f"o.{row.name}", *places, "cost=cost", "text=text"]
@@ -115,9 +123,9 @@ def _value(operand: Operand) -> str:
     if operand.unused:
         return "0"
     if operand.kind is Kind.TRUTH:
-        return f"int({operand.name})"
+        return f'truth({operand.name}, "{operand.name}")'
     if operand.kind is Kind.INDEX:
-        return f"0 if {operand.name} is None else {operand.name} + 1"
+        return f'past({operand.name}, "{operand.name}")'
     if operand.kind is Kind.READ_OR_NONE:
         return f"-1 if {operand.name} is None else {operand.name}"
     return operand.name

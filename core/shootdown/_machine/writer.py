@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeGuard
 
 from shootdown._compilation.announcing import tick
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import whole
 from shootdown._machine.checks import as_written, cost_number
 from shootdown._machine.code import Code, Derived, StepNote
 from shootdown._machine.functions import Functions
@@ -119,7 +120,7 @@ class Writer:
         Raises:
             ShootdownError: they are more than `MOST_STEPS`.
         """
-        if steps > MOST_STEPS:
+        if whole(steps, "steps") > MOST_STEPS:
             raise ShootdownError(
                 f"the programs have more than {MOST_STEPS:,} steps, which fill the memory: ask for fewer processes, "
                 "calls, VMAs or passes"
@@ -164,10 +165,10 @@ class Writer:
             ShootdownError: it is empty, or holds something else than whole numbers from zero on.
         """
         base = len(self._lists)
-        numbers = list(values)
+        numbers = list(values) if isinstance(values, Iterable) else []
         if not numbers or not all(isinstance(value, int) and 0 <= value < 1 << 31 for value in numbers):
             raise mistake(
-                f"a list for pick() holds whole numbers from 0 on, one at least, not {numbers!r:.60}"
+                f"a list for pick() holds whole numbers from 0 on, one at least, not {values!r:.60}"
             )
         self._lists.extend(numbers)
         self._list_ends.append(len(self._lists))
@@ -209,7 +210,7 @@ class Writer:
     def dropping(self, scope: int | None) -> Iterator[None]:
         """Let every flush within drop exactly what `scope` says, for what-ifs; None changes nothing."""
         before = self._scope
-        self._scope = before if scope is None else scope | o.SCOPE_FORCED
+        self._scope = before if scope is None else whole(scope, "scope") | o.SCOPE_FORCED
         yield
         self._scope = before
 

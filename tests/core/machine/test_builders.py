@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.label import Label
 from shootdown._machine.steps.row import Kind, Operand, Row
 from shootdown._machine.steps.table import ROWS
+from shootdown._values.errors import MistakeError
 
 ROOT = Path(shootdown.__file__).parents[2]
 OURS = ("core", "arch_x86", "arch_arm64", "arch_powerpc", "plugins", "docs")
@@ -113,3 +116,31 @@ def test_the_raw_form_stays_for_plugins_of_api_1() -> None:
     asm = Assembler()
     asm.emit(o.GATHER_ADD, 0, 1, 2, o.FREED_TABLES | o.CLEARED_PMDS << 16, text="a range")
     assert asm.finish().steps.tolist() == [o.GATHER_ADD, 0, 1, 2, o.FREED_TABLES | o.CLEARED_PMDS << 16]
+
+
+#: By annotation, what an argument can be and what it can't.
+RIGHT = {"bool": True, "str": "word", "Label": 0, "str | None": None}
+WRONG = ("x", 1.5, [1])
+
+
+def _arguments() -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Each argument of each public method, with arguments for those that it needs besides."""
+    for method, function in inspect.getmembers(Assembler(), callable):
+        parameters = inspect.signature(function).parameters.values() if method[0] != "_" else ()
+        needed = {one.name: RIGHT.get(one.annotation, 1) for one in parameters if one.default is one.empty}
+        for one in parameters:
+            if "str" not in one.annotation and one.annotation != "list[int]":
+                yield method, one.name, needed
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_every_argument_of_every_method_is_checked(wrong: object) -> None:
+    unchecked = []
+    for method, name, needed in _arguments():
+        asm = Assembler()
+        try:
+            with getattr(asm, method)(**needed | {name: wrong}) or nullcontext():
+                unchecked.append(f"{method}({name}={wrong!r})")
+        except MistakeError:
+            pass
+    assert not unchecked

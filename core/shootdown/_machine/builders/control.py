@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import truth
 from shootdown._machine.label import Label
 from shootdown._machine.writer import Writer
 
@@ -77,7 +78,7 @@ class ControlSteps(Writer):
             opens: true or false.
             actor: the task whose counts are kept apart.
         """
-        self._write(o.MARK, window, int(opens), actor, cost=cost, text=text)
+        self._write(o.MARK, window, truth(opens, "opens"), actor, cost=cost, text=text)
 
     def note(
         self,
@@ -97,7 +98,7 @@ class ControlSteps(Writer):
             section: for `NOTE_SECTION`, its i_mmap_rwsem.
             computes: for `NOTE_USES`: the task computes meanwhile.
         """
-        self._write(o.NOTE, what, times, section, int(computes), cost=cost, text=text)
+        self._write(o.NOTE, what, times, section, truth(computes, "computes"), cost=cost, text=text)
 
     def spawn(self, task: int, *, cost: str | None = None, text: str = "") -> None:
         """Make a task runnable on its home CPU.
@@ -125,7 +126,7 @@ class ControlSteps(Writer):
             count: how many times.
             takes: these signals are used up: the next wait is for others.
         """
-        self._write(o.AWAIT, event, count, int(takes), cost=cost, text=text)
+        self._write(o.AWAIT, event, count, truth(takes, "takes"), cost=cost, text=text)
 
     def migrate(self, cpu: int, *, cost: str | None = None, text: str = "") -> None:
         """Move to another CPU.
@@ -191,7 +192,7 @@ class ControlSteps(Writer):
         Args:
             lockless: it is a lockless walk, visible to a targeted sync.
         """
-        self._write(o.IRQ_OFF, int(lockless), cost=cost, text=text)
+        self._write(o.IRQ_OFF, truth(lockless, "lockless"), cost=cost, text=text)
 
     def irq_on(self, lockless: bool = False, *, cost: str | None = None, text: str = "") -> None:
         """Turn the CPU's interrupts on again.
@@ -199,4 +200,4 @@ class ControlSteps(Writer):
         Args:
             lockless: it is a lockless walk, visible to a targeted sync.
         """
-        self._write(o.IRQ_ON, int(lockless), cost=cost, text=text)
+        self._write(o.IRQ_ON, truth(lockless, "lockless"), cost=cost, text=text)

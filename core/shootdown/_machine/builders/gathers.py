@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import above
 from shootdown._machine.label import Label
 from shootdown._machine.writer import Writer
 
@@ -42,7 +43,15 @@ class GathersSteps(Writer):
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
-        self._write(o.GATHER_ADD, gather, lo, hi, flags | cleared << 16, cost=cost, text=text)
+        self._write(
+            o.GATHER_ADD,
+            gather,
+            lo,
+            hi,
+            above(flags, cleared, 16, ("flags", "cleared")),
+            cost=cost,
+            text=text,
+        )
 
     def gather_slot(
         self,
@@ -64,7 +73,15 @@ class GathersSteps(Writer):
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
-        self._write(o.GATHER_SLOT, gather, first, last, flags | cleared << 16, cost=cost, text=text)
+        self._write(
+            o.GATHER_SLOT,
+            gather,
+            first,
+            last,
+            above(flags, cleared, 16, ("flags", "cleared")),
+            cost=cost,
+            text=text,
+        )
 
     def gather_pages(
         self, gather: int, pages: int, limit: int, *, cost: str | None = None, text: str = ""
@@ -101,7 +118,13 @@ class GathersSteps(Writer):
             cleared: levels at which entries were cleared.
         """
         self._write(
-            o.GATHER_PART, gather, first, pages | apart << 16, flags | cleared << 16, cost=cost, text=text
+            o.GATHER_PART,
+            gather,
+            first,
+            above(pages, apart, 16, ("pages", "apart")),
+            above(flags, cleared, 16, ("flags", "cleared")),
+            cost=cost,
+            text=text,
         )
 
     def gather_rest(
@@ -127,7 +150,13 @@ class GathersSteps(Writer):
             cleared: levels at which entries were cleared.
         """
         self._write(
-            o.GATHER_REST, gather, first, pages | apart << 16, flags | cleared << 16, cost=cost, text=text
+            o.GATHER_REST,
+            gather,
+            first,
+            above(pages, apart, 16, ("pages", "apart")),
+            above(flags, cleared, 16, ("flags", "cleared")),
+            cost=cost,
+            text=text,
         )
 
     def gather_reset(self, gather: int, *, cost: str | None = None, text: str = "") -> None:
@@ -229,7 +258,9 @@ class GathersSteps(Writer):
             lo: the first page of the range.
             hi: the page after its last.
         """
-        self._write(o.REQUEST, gather, flags | cleared << 16, lo, hi, cost=cost, text=text)
+        self._write(
+            o.REQUEST, gather, above(flags, cleared, 16, ("flags", "cleared")), lo, hi, cost=cost, text=text
+        )
 
     def copy_range(
         self, gather: int, flags: int = 0, cleared: int = 0, *, cost: str | None = None, text: str = ""
@@ -241,7 +272,9 @@ class GathersSteps(Writer):
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
-        self._write(o.COPY_RANGE, gather, flags | cleared << 16, cost=cost, text=text)
+        self._write(
+            o.COPY_RANGE, gather, above(flags, cleared, 16, ("flags", "cleared")), cost=cost, text=text
+        )
 
     def jump_not_pending(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
         """Jump to a label unless a gather of this mm has begun and not ended (mm_tlb_flush_pending()).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import truth
 from shootdown._machine.label import Label
 from shootdown._machine.writer import Writer
 
@@ -31,7 +32,15 @@ class LocksSteps(Writer):
             sleeps: who waits may leave its CPU meanwhile.
             at_once: who waits sleeps at once: it does not spin before.
         """
-        self._write(o.LOCK_WRITE, lock, index, int(sleeps), int(at_once), cost=cost, text=text)
+        self._write(
+            o.LOCK_WRITE,
+            lock,
+            index,
+            truth(sleeps, "sleeps"),
+            truth(at_once, "at_once"),
+            cost=cost,
+            text=text,
+        )
 
     def lock_read(
         self, lock: int, index: int = 0, sleeps: bool = False, *, cost: str | None = None, text: str = ""
@@ -43,7 +52,7 @@ class LocksSteps(Writer):
             index: 0: that one; 1: that of the mm; 2: that of the table of register SLOT.
             sleeps: who waits may leave its CPU meanwhile.
         """
-        self._write(o.LOCK_READ, lock, index, int(sleeps), cost=cost, text=text)
+        self._write(o.LOCK_READ, lock, index, truth(sleeps, "sleeps"), cost=cost, text=text)
 
     def try_write(
         self, lock: int, label: Label, index: int = 0, *, cost: str | None = None, text: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import truth
 from shootdown._machine.label import Label
 from shootdown._machine.writer import Writer
 
@@ -32,7 +33,7 @@ class MemorySteps(Writer):
             value: the value that is written.
             from_register: `value` is a register that holds it.
         """
-        self._write(o.ENTRY_STORE, atom, value, int(from_register), cost=cost, text=text)
+        self._write(o.ENTRY_STORE, atom, value, truth(from_register, "from_register"), cost=cost, text=text)
 
     def entry_xchg(
         self,
@@ -52,7 +53,9 @@ class MemorySteps(Writer):
             register: gets the old value.
             from_register: `value` is a register that holds it.
         """
-        self._write(o.ENTRY_XCHG, atom, value, register, int(from_register), cost=cost, text=text)
+        self._write(
+            o.ENTRY_XCHG, atom, value, register, truth(from_register, "from_register"), cost=cost, text=text
+        )
 
     def put_frames(self, register: int, *, cost: str | None = None, text: str = "") -> None:
         """Drop a reference to each frame that the value of an entry maps; frames without any are free.
@@ -110,7 +113,7 @@ class MemorySteps(Writer):
             atom: an atom: a range of addresses that the program treats alike.
             writes: true or false.
         """
-        self._write(o.RIGHT_IS_GONE, register, atom, int(writes), cost=cost, text=text)
+        self._write(o.RIGHT_IS_GONE, register, atom, truth(writes, "writes"), cost=cost, text=text)
 
     def right_is_gone_unless(
         self,
@@ -130,7 +133,9 @@ class MemorySteps(Writer):
             variable: a variable, or the first of an array.
             writes: true or false.
         """
-        self._write(o.RIGHT_IS_GONE_UNLESS, register, atom, variable, int(writes), cost=cost, text=text)
+        self._write(
+            o.RIGHT_IS_GONE_UNLESS, register, atom, variable, truth(writes, "writes"), cost=cost, text=text
+        )
 
     def user_mode(self, enters: bool, *, cost: str | None = None, text: str = "") -> None:
         """Enter user mode, or leave it.
@@ -138,4 +143,4 @@ class MemorySteps(Writer):
         Args:
             enters: true or false.
         """
-        self._write(o.USER_MODE, int(enters), cost=cost, text=text)
+        self._write(o.USER_MODE, truth(enters, "enters"), cost=cost, text=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import truth
 from shootdown._machine.label import Label
 from shootdown._machine.writer import Writer
 
@@ -49,7 +50,14 @@ class PageTablesSteps(Writer):
             from_register: `value` is a register that holds it.
             huge: `ops.ENTRY_HUGE` is set in what is written.
         """
-        self._write(o.STORE_PUD, value, int(from_register), int(huge), cost=cost, text=text)
+        self._write(
+            o.STORE_PUD,
+            value,
+            truth(from_register, "from_register"),
+            truth(huge, "huge"),
+            cost=cost,
+            text=text,
+        )
 
     def xchg_pud(
         self,
@@ -67,7 +75,7 @@ class PageTablesSteps(Writer):
             register: gets the old value.
             from_register: `value` is a register that holds it.
         """
-        self._write(o.XCHG_PUD, value, register, int(from_register), cost=cost, text=text)
+        self._write(o.XCHG_PUD, value, register, truth(from_register, "from_register"), cost=cost, text=text)
 
     def jump_exclusive(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
         """Jump to a label unless other processes map the table of register CLASS too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import truth
 from shootdown._machine.label import Label
 from shootdown._machine.writer import Writer
 
@@ -39,7 +40,7 @@ class RequestsSteps(Writer):
         Args:
             with_self: at this one too.
         """
-        self._write(o.TARGET_MM, int(with_self), cost=cost, text=text)
+        self._write(o.TARGET_MM, truth(with_self, "with_self"), cost=cost, text=text)
 
     def target_online(self, *, cost: str | None = None, text: str = "") -> None:
         """Target all online CPUs but this one."""
@@ -144,7 +145,7 @@ class RequestsSteps(Writer):
         Args:
             here: this CPU alone.
         """
-        self._write(o.LEAVE_MASK, int(here), cost=cost, text=text)
+        self._write(o.LEAVE_MASK, truth(here, "here"), cost=cost, text=text)
 
     def jump_not_own(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
         """Jump to a label unless the mm is this task's (current->mm == mm).
@@ -221,7 +222,7 @@ class RequestsSteps(Writer):
         Args:
             preemptible: the task may be preempted meanwhile, and go on elsewhere, unless it holds a lock that spins.
         """
-        self._write(o.WAIT, int(preemptible), cost=cost, text=text)
+        self._write(o.WAIT, truth(preemptible, "preemptible"), cost=cost, text=text)
 
     def cancel(self, *, cost: str | None = None, text: str = "") -> None:
         """Cancel the request, which has not been sent: it has no targets any more."""
@@ -243,7 +244,7 @@ class RequestsSteps(Writer):
             own_handler: the kernel calls the handler here as on any target.
             forced: 1: invalidate, whichever mm is loaded; 2: invalidate and leave the mm.
         """
-        self._write(o.FLUSH_SELF, scope, int(own_handler), forced, cost=cost, text=text)
+        self._write(o.FLUSH_SELF, scope, truth(own_handler, "own_handler"), forced, cost=cost, text=text)
 
     def flush_local_pages(
         self, pages: int, scope: int = o.SCOPE_BOTH, *, cost: str | None = None, text: str = ""

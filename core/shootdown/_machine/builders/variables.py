@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
+from shootdown._machine.arguments import past, truth
 from shootdown._machine.label import Label
 from shootdown._machine.writer import Writer
 
@@ -29,7 +30,7 @@ class VariablesSteps(Writer):
             variable: a variable, or the first of an array.
             index: a register with the index of the element, if `variable` is an array.
         """
-        self._write(o.V_LOAD, register, variable, 0 if index is None else index + 1, cost=cost, text=text)
+        self._write(o.V_LOAD, register, variable, past(index, "index"), cost=cost, text=text)
 
     def v_store(
         self,
@@ -53,8 +54,8 @@ class VariablesSteps(Writer):
             o.V_STORE,
             variable,
             value,
-            int(from_register),
-            0 if index is None else index + 1,
+            truth(from_register, "from_register"),
+            past(index, "index"),
             cost=cost,
             text=text,
         )
@@ -77,9 +78,7 @@ class VariablesSteps(Writer):
             register: gets the sum.
             index: a register with the index of the element, if `variable` is an array.
         """
-        self._write(
-            o.V_ADD, variable, number, register, 0 if index is None else index + 1, cost=cost, text=text
-        )
+        self._write(o.V_ADD, variable, number, register, past(index, "index"), cost=cost, text=text)
 
     def v_xchg(
         self,
@@ -99,7 +98,9 @@ class VariablesSteps(Writer):
             register: gets the old value.
             from_register: `value` is a register that holds it.
         """
-        self._write(o.V_XCHG, variable, value, register, int(from_register), cost=cost, text=text)
+        self._write(
+            o.V_XCHG, variable, value, register, truth(from_register, "from_register"), cost=cost, text=text
+        )
 
     def v_cas(
         self, variable: int, expected: int, new: int, label: Label, *, cost: str | None = None, text: str = ""
@@ -128,7 +129,7 @@ class VariablesSteps(Writer):
             entry: a single page-table entry.
             write: true or false.
         """
-        self._write(o.ACCESS, register, entry, int(write), cost=cost, text=text)
+        self._write(o.ACCESS, register, entry, truth(write, "write"), cost=cost, text=text)
 
     def choice(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
         """Go on or jump to a label; exploration tries both.
