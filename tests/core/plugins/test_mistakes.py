@@ -82,6 +82,7 @@ MISTAKES = [
     ("offers(arch(memory_model='strong'))", "architecture 'a': memory_model is 'strong'; there is: sc, tso, weak"),
     ("offers(arch(memory_model=None))", "memory_model is None; there is: sc, tso, weak"),
     ("offers(arch(pte_clear='cas'))", "pte_clear is 'cas'; there is: store, xchg"),
+    ("offers(arch(pte_clear='xchg', pte_clear_atomic=False))", "pte_clear is 'xchg', which reads and clears in one"),
     ("offers(arch(pte_clear_atomic='yes'))", "pte_clear_atomic is a str, not a bool: 'yes'"),
     ("offers(arch(name=None))", "name is a NoneType, not a str"),
     ("offers(arch(name=''))", "name '': use letters"),
