@@ -171,11 +171,6 @@ def vet_platforms(hook: str, answer: Any) -> tuple[Any, ...]:
         _require(hook, what, value, Platform)
         _text(what, "summary", value.summary)
         _require(hook, f"{what}, costs", value.costs, Costs)
-        if value.pte_clear == "xchg" and not value.pte_clear_atomic:
-            raise RefusedError(
-                "broken",
-                f"{what}: pte_clear is 'xchg', which reads and clears in one access: pte_clear_atomic is True then",
-            )
         _vet_first(what, value.first)
         if not attrs.has(type(value.arch)):
             raise RefusedError(
