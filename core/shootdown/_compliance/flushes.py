@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -133,12 +132,7 @@ def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
     names: dict[str, str] = {}
     costs: dict[tuple[str, str, str], None] = {}
     ceilings: dict[str, None] = {}
-    twice: dict[str, None] = {}
     for machine in machines(subject)[0]:
-        if machine.flushes and (number := _first_twice(machine.lowering.numbers_below)) is not None:
-            twice[f"{machine.where}: numbers_below has {number} twice: each CPU has a number of its own"] = (
-                None
-            )
         for flush in machine.flushes:
             ceilings |= dict.fromkeys(_beyond_the_tlb(machine, flush.rows()))
             for name in flush.code.instructions:
@@ -154,7 +148,7 @@ def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
                 f"{subject.plugin}: {first}: an instruction is called {name!r}: results list it, so name it in lower "
                 "case, digits and underscores, such as tlbi_vae1is"
             )
-    for text in (*ceilings, *twice):
+    for text in ceilings:
         yield Finding(f"{subject.plugin}: {text}")
     for platform, name, kind in costs:
         yield Finding(
@@ -162,10 +156,6 @@ def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
             "with its source"
         )
     yield Tried(len(names), "names of instructions")
-
-
-def _first_twice(numbers: Iterable[int]) -> int | None:
-    return next((number for number, count in Counter(numbers).items() if count > 1), None)
 
 
 def _beyond_the_tlb(machine: Machine, rows: list[list[int]]) -> Iterator[str]:

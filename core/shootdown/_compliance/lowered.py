@@ -353,5 +353,5 @@ def _key(machine: Machine) -> object:
 
 def _rules(lowering: Lowering) -> object:
     """Return what decides on the drops and counts of flushes and switches, besides their steps."""
-    calls = lowering.reach_of_calls, lowering.numbers_below
-    return lowering.mm, lowering.geometry, lowering.machine_locks, calls, what_matters(lowering)
+    reach = lowering.reach_of_calls
+    return lowering.mm, lowering.geometry, lowering.machine_locks, reach, what_matters(lowering)

@@ -18,6 +18,7 @@ from shootdown._mm.first_state import EXPLORED_BITS, FirstState
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb
 from shootdown._mm.vetting import LARGEST, whole
+from shootdown._values.errors import shown
 from shootdown._values.kernel import Kernel
 from shootdown._values.lowering import Lowering
 from shootdown._values.patch import CPU, MACHINE, MM
@@ -207,7 +208,7 @@ class Model(FirstState):
             numbers=self._numbers(),
             reach=self.lowering.reach_of_calls,
             indexed=self.asm.functions.fields is not None and self.asm.functions.fields.indexed,
-            writes=self.lowering.writes_of_ipis(self.cpus),
+            writes=self._writes(),
             scan_misses=self.lowering.ipi_scan_misses,
             controller_ids=self.lowering.controller_ids(places_of(self.lowering.platform, self.cpus)),
             shorthand=self.lowering.interrupts_all_at_once,
@@ -247,5 +248,18 @@ class Model(FirstState):
     def _numbers(self) -> tuple[int, ...]:
         """Return each CPU the number by which what runs below knows it."""
         given = self.lowering.numbers_below[: self.cpus]
+        if len(set(given)) < len(given):
+            raise mistake(f"numbers_below is {shown(given)}: each CPU has a number of its own")
         after = given[-1] + 1 if given else 0
         return (*given, *range(after, after + self.cpus - len(given)))
+
+    def _writes(self) -> tuple[int, int]:
+        """Return how many CPUs one write to the interrupt controller can interrupt, and its words."""
+        writes: object = self.lowering.writes_of_ipis(self.cpus)
+        match writes:
+            case (int(most), int(words)) if most >= 0 and not most & (most - 1) and words > 0:
+                return most, words
+        raise mistake(
+            f"writes_of_ipis() returned {shown(writes)}: how many CPUs a write can interrupt, a power of two or 0, and "
+            "its words, 1 at least"
+        )

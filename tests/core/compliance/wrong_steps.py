@@ -380,3 +380,10 @@ class OneNumberForTwoCpus(Good):
     """What runs below knows two CPUs by one number."""
 
     numbers_below = (0, 64, 64)
+
+
+class WritesOfOneNumber(Good):
+    """Half of what is known of writes to the interrupt controller."""
+
+    def writes_of_ipis(self, cpus: int) -> tuple[int, int]:
+        return (1,)  # type: ignore[return-value]
