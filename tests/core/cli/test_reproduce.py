@@ -28,11 +28,11 @@ def test_json_has_a_row_for_each_claim(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_fitted_and_free_stand_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["reproduce", "A03", "A14-global", "A18"]) == 0
+    assert run(["reproduce", "A03", "A15-invlpg", "A18"]) == 0
     printed = capsys.readouterr().out
     free, fitted = printed.index("Free: no cost"), printed.index("Fitted: a cost")
     assert (
-        free < printed.index("A03") < fitted < printed.index("A14-global") < printed.index("Not expressible")
+        free < printed.index("A03") < fitted < printed.index("A15-invlpg") < printed.index("Not expressible")
     )
 
 

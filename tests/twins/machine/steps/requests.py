@@ -51,6 +51,8 @@ def flush_begin(w: World, task: int, s: Words) -> Answer:
             hi = max(hi, lo + 1)
     elif "IN_PAGES" in s.how:
         strides, apart = pages, 1
+    else:
+        strides = -(-(hi - lo) // apart)  # flush_tlb_func() of x86 goes on while it is below the end
     if pairs or "WHOLE_STRIDES" in s.how:
         apart = 1  # all pages of each pair or stride go
     c.strides = min(strides, w.rules.most_strides)
