@@ -291,7 +291,8 @@ STATEMENTS = (
         "3.1",
         "The levels of the geometry rise, and begin with the kernel's page size",
         "Ranges, strides and tables are counted in these: one wrong shift makes every count of a range wrong.",
-        "Return `geometry_of(FORMAT)` of the format that the kernel's `page_size` and `va_bits` choose.",
+        "Return `geometry_of(FORMAT)` of the format that the kernel's `page_size` and `va_bits` choose. Kernels have "
+        "pages of 4 KiB unless the architecture's `switches` name `page_size`, with its own default and choices.",
         _levels_rise,
         (capabilities.flushes,),
     ),
