@@ -110,4 +110,4 @@ def is_edited(module: str) -> bool:
 def _is_edited(file: Path) -> bool:
     found = file.stat()
     # On POSIX st_ctime is the last change of the file itself: it catches a file copied with its old modification time.
-    return any(STARTED < changed <= time.time_ns() for changed in (found.st_mtime_ns, found.st_ctime_ns))
+    return any(STARTED <= changed <= time.time_ns() for changed in (found.st_mtime_ns, found.st_ctime_ns))
