@@ -48,6 +48,12 @@ def stranger(stage: Stage) -> None:
     stage.away(3, "a CPU that ran the mm and runs another one now")
 
 
+def trimmer(stage: Stage) -> None:
+    """A kernel thread flushes an mm that other CPUs run, and mm_cpumask is due for trimming."""
+    stranger(stage)
+    stage.trims()
+
+
 def nobody(stage: Stage) -> None:
     """A kernel thread flushes an mm that no CPU runs now: its thread sleeps."""
     stage.thread()
@@ -72,6 +78,7 @@ SCENES: dict[Callable[[Stage], None], str] = {
     moved: "with a single thread that moved",
     sleeper: "with a second thread, which sleeps",
     stranger: "by a kernel thread, for an mm that runs elsewhere",
+    trimmer: "by a kernel thread that trims mm_cpumask",
     nobody: "by a kernel thread, for an mm that runs nowhere",
     borrower: "by a kernel thread that has borrowed the mm",
 }

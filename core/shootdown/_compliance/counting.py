@@ -11,10 +11,11 @@ from shootdown._compliance.protocol import Followed, every_flush
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
 from shootdown._machine import ops as o
+from shootdown._machine.steps.table import steps_that
 
 _DROPS = (o.SEND, o.FLUSH_SELF)
 #: Steps between a count and the drop that it belongs to; a branch on how much goes is taken before both.
-_BETWEEN = (o.EXECUTE, o.NOTE, o.WORK, o.JUMP_WHOLE)
+_BETWEEN = {o.EXECUTE, o.NOTE, o.WORK, o.JUMP_WHOLE} | steps_that(lambda row: row.targets == "all")
 
 
 class _Drop(NamedTuple):

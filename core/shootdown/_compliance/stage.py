@@ -22,6 +22,7 @@ from shootdown._machine.layout import (
     CPU_CELLS,
     CPU_MM,
     M_GLOBAL,
+    M_TRIM,
     MM_CELLS,
     T_CPU,
     T_MM,
@@ -151,6 +152,10 @@ class Stage:
         """Let the CPU that flushes switch from a task of the mm to the kernel thread, which borrows the mm lazily."""
         self.runs(_SENDER, name)
         switch_to(self.state, self.layout, _SENDER, 0)
+
+    def trims(self) -> None:
+        """Let mm_cpumask be due for trimming: a flush that looks every so often looks now."""
+        self.state[self.layout.o_mm + MM * MM_CELLS + M_TRIM] = 1
 
     def others(self) -> bool:
         """Whether mm_cpumask has another CPU than the one that flushes."""

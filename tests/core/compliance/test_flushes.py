@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 from tests.core.compliance import right_lowerings as right
-from tests.core.compliance import wrong_amounts, wrong_steps, wrong_targets
+from tests.core.compliance import wrong_amounts, wrong_counts, wrong_steps, wrong_targets
 from tests.core.compliance.narrow import findings, narrow, outcomes
 from tests.core.compliance.toys import good
 
@@ -22,7 +22,7 @@ SECTIONS = ["4", "5", "6"]
 #: The wrong lowerings by name.
 WRONG = {
     name: value
-    for module in (wrong_amounts, wrong_targets, wrong_steps)
+    for module in (wrong_amounts, wrong_targets, wrong_steps, wrong_counts)
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, PlainLowering) and value.__module__ == module.__name__
 }
@@ -80,6 +80,10 @@ NAMED = {
         "6.2",
         "with a second thread, which sleeps: if the other thread wakes on the CPU that had switched .* before",
     ),
+    "TrimsAndForgets": (
+        "6.1",
+        "by a kernel thread that trims mm_cpumask: the CPU that flushes, which runs another mm",
+    ),
     "TracksWithoutSaying": ("5.1", "keeps the translation"),
     "HandlerChecks": ("5.1", "a CPU that runs another thread keeps the translation"),
     "InterruptsItself": ("4.2", "sends CALL_INVALIDATE to this CPU too"),
@@ -126,6 +130,7 @@ NAMED = {
     "CountsNothing": ("4.5", "counts 0 instructions"),
     "CountsStridesOfEverything": ("4.5", "counts by strides where everything is flushed"),
     "CountsEverythingInRanges": ("4.6", "tbia is counted where a range is dropped.*everything is"),
+    "CountsEverythingInBroadcastRanges": ("4.6", "tbia is counted where a range is dropped.*everything is"),
     "CountsCallsThatReachAll": ("4.5", "to reach all CPUs, and reach_of_calls is 0"),
     "OneNumberForTwoCpus": ("8.3", "numbers_below is .0, 64, 64.: each CPU"),
     "WritesOfOneNumber": ("8.3", "writes_of_ipis.. returned .1,.: how many CPUs"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.core.compliance.right_lowerings import Alone, Good, OfKernelAddresses, Tracks
+from tests.core.compliance.right_lowerings import Alone, Good, OfKernelAddresses, Tagged, Tracks
 
 from shootdown import MmRules
 from shootdown.porting import EVERYTHING, Assembler, mm_rules, ops
@@ -176,3 +176,13 @@ class TaggedWithoutAsids(Good):
     """Translations are tagged, and there is one ASID."""
 
     mm = MmRules(clear_on_switch=True, lazy_tlb=True, asids=1, tagged=True)
+
+
+class TrimsAndForgets(Tagged):
+    """From time to time a CPU that does not run the mm leaves its mm_cpumask, and keeps what it holds."""
+
+    def invalidate_here(self, asm: Assembler) -> None:
+        with asm.if_time_to_trim(32) as due:
+            asm.leave_mm_cpumask(here=True)
+            due.otherwise()
+            super().invalidate_here(asm)
