@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import pytest
 
 from shootdown._evidence.judging import Row, reproduce
@@ -48,6 +49,14 @@ def test_the_pictures_have_every_curve_and_claim_that_is_run() -> None:
             assert f">{claim.name}<" in everything
     assert ">A09<" in curves
     assert ">B01<" in curves
+
+
+def test_a_curve_to_which_a_cost_was_fitted_says_so(tmp_path: Path) -> None:
+    (claim,) = (one for one in shipped() if one.name == "A09")
+    row = reproduce(claim)
+    fitted = attrs.evolve(row, claim=attrs.evolve(claim, used_by=("x86/amd-server.lru_ns",)))
+    (curves, _) = draw([fitted], tmp_path)
+    assert ">A09 (fitted)<" in curves.read_text()
 
 
 def test_a_picture_is_the_same_for_the_same_rows(tmp_path: Path) -> None:

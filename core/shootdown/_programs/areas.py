@@ -57,7 +57,7 @@ class Cut:
 
     Args:
         memory: the memory.
-        areas: in the order of addresses.
+        areas: in the order of addresses, which is that of their numbers.
         table_pages: base pages that a PTE table maps, and a huge page.
         collapses: some statement collapses its pages into huge ones.
         splits: some statement splits its VMA: it unmaps a part, or changes the rights to one.

@@ -102,14 +102,15 @@ class Faulting(SpacePart):
 
         A VMA ends between them; or the other one lies behind the window, and no VMA begins so late in it.
         """
-        at, to = sorted((here.areas.index(area), here.areas.index(other)))
+        begin = here.areas[0].number
+        at, to = sorted((area.number - begin, other.number - begin))
         for one, after in pairwise(here.areas[at : to + 1]):
             self.mapped.where_vma_ends(here, one, after, lambda: self.asm.jump(out))
         window, late = area.lo // here.around * here.around, other.hi - here.around
         if other.lo < window + here.around or max(late, window + 1) <= here.areas[0].lo:
             return
         comes = self.model.label()
-        for one, after in pairwise(here.areas[: here.areas.index(area) + 1]):
+        for one, after in pairwise(here.areas[: area.number - begin + 1]):
             if late <= after.lo and window < after.lo:
                 self.mapped.where_vma_ends(here, one, after, lambda: self.asm.jump(comes))
         self.asm.jump(out)
@@ -207,7 +208,6 @@ class Faulting(SpacePart):
         asm.jump(done)
         asm.place(ends)
         self.fault_in(area.pages)
-        self.mapped.put(folio, SMALL)
-        self.mapped.put(self.mapped.table_of(here, area), 1)
+        self.mapped.become_small(here, area)
         self.mapped.put(self.mapped.cell(STATE, area), self._faulted(here, write=write))
         asm.place(done)

@@ -67,6 +67,11 @@ class Mapped:
         """Return the variable of an area's huge page."""
         return self.cell(FOLIO, here.parts_of(area.folio)[0])
 
+    def become_small(self, here: Cut, area: Area) -> None:
+        """Write that a page table takes the place of the huge page that an area is a part of."""
+        self.put(self.folio_of(here, area), SMALL)
+        self.put(self.table_of(here, area), 1)
+
     def declare(self, unmapped: Collection[str]) -> None:
         """Declare the variables of this address space; those of all spaces are declared in their order.
 

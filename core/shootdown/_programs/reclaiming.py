@@ -20,7 +20,6 @@ from shootdown._programs.mapped import (
     PRESENT,
     SHARED,
     SHARED_FREED,
-    SMALL,
     STATE,
     ZERO,
     Mapped,
@@ -151,19 +150,14 @@ class Reclaiming:
                     self._reclaim.end_list(batch)
                     self.asm.jump(done)
                 else:
-                    self._become_small(here, part[0])
+                    self.mapped.become_small(here, part[0])
                     self._reclaim.calls.split_folio()
         self._page_out_parts(here, part, batch)
         self.asm.place(done)
 
-    def _become_small(self, here: Cut, area: Area) -> None:
-        """Note that a page table takes a huge page's place."""
-        self.mapped.put(self.mapped.folio_of(here, area), SMALL)
-        self.mapped.put(self.mapped.table_of(here, area), 1)
-
     def _swap_huge(self, here: Cut, parts: Sequence[Area], batch: CountedBatch) -> None:
         """Write the reclaim of a huge page, which leaves swap entries in a page table."""
-        self._become_small(here, parts[0])
+        self.mapped.become_small(here, parts[0])
         for area in parts:
             self.mapped.put(self.mapped.cell(STATE, area), NONE)
         self._reclaim.swap_huge(batch, parts[0].folio * here.table_pages)
@@ -263,7 +257,7 @@ class Reclaiming:
             else:
                 with self._if_written(parts, PRESENT):  # the dirty bit of a huge entry is that of each page
                     pass
-                self._become_small(here, area)
+                self.mapped.become_small(here, area)
                 self._reclaim.calls.split_folio()
         self._free_area(_whole(area))
         self.asm.place(done)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shootdown._mm.anonymous import Anonymous
 from shootdown._programs.areas import Area, Cut
-from shootdown._programs.mapped import SMALL, Mapped
+from shootdown._programs.mapped import Mapped
 from shootdown._programs.reclaiming import Reclaiming
 from shootdown._programs.sharing import Sharing
 
@@ -29,6 +29,5 @@ class SpacePart:
 
     def split(self, here: Cut, part: Area) -> None:
         """Write the split of the huge page that an area is a part of: a page table takes its place."""
-        self.mapped.put(self.mapped.folio_of(here, part), SMALL)
-        self.mapped.put(self.mapped.table_of(here, part), 1)
+        self.mapped.become_small(here, part)
         self.calls.split_thp()
